@@ -1,0 +1,93 @@
+package vswitch
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+)
+
+// Bridge returns the bridge of that name, or ErrNoBridge.
+func (c *Client) Bridge(ctx context.Context, name string) (*Bridge, error) {
+	rows, err := find(ctx, c, func(b *Bridge) bool { return b.Name == name })
+	if err != nil {
+		return nil, fmt.Errorf("bridge %s: %w", name, err)
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("bridge %s: %w", name, ErrNoBridge)
+	}
+	return rows[0], nil
+}
+
+// EnsureBridge creates the bridge, or sets the datapath type, the fail mode and the given external_ids of the one that is there.
+// Nothing is written when all of it holds already.
+func (c *Client) EnsureBridge(ctx context.Context, want Bridge) error {
+	rows, err := find(ctx, c, func(b *Bridge) bool { return b.Name == want.Name })
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", want.Name, err)
+	}
+	var ops []ovsdb.Operation
+	if len(rows) == 0 {
+		ops, err = c.createBridge(ctx, want)
+	} else {
+		ops, err = c.updateBridge(rows[0], want)
+	}
+	if err != nil {
+		return fmt.Errorf("bridge %s: %w", want.Name, err)
+	}
+	if err := c.transact(ctx, ops...); err != nil {
+		return fmt.Errorf("bridge %s: %w", want.Name, err)
+	}
+	return nil
+}
+
+// createBridge adds the bridge with its local port, as `ovs-vsctl add-br` does.
+func (c *Client) createBridge(ctx context.Context, want Bridge) ([]ovsdb.Operation, error) {
+	top, err := c.root(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ops, err := c.insertPort(Port{Name: want.Name, Type: "internal"})
+	if err != nil {
+		return nil, err
+	}
+	want.UUID, want.Ports = "bridge", []string{namedPort}
+	insert, err := c.db.Create(&want)
+	if err != nil {
+		return nil, err
+	}
+	attach, err := c.db.Where(top).Mutate(top, model.Mutation{
+		Field: &top.Bridges, Mutator: ovsdb.MutateOperationInsert, Value: []string{want.UUID},
+	})
+	return append(append(ops, insert...), attach...), err
+}
+
+func (c *Client) updateBridge(have *Bridge, want Bridge) ([]ovsdb.Operation, error) {
+	next, fields := *have, []any{}
+	if next.DatapathType != want.DatapathType {
+		next.DatapathType = want.DatapathType
+		fields = append(fields, &next.DatapathType)
+	}
+	if want.FailMode != nil && (next.FailMode == nil || *next.FailMode != *want.FailMode) {
+		next.FailMode = want.FailMode
+		fields = append(fields, &next.FailMode)
+	}
+	if merged := merge(next.ExternalIDs, want.ExternalIDs); !maps.Equal(merged, next.ExternalIDs) {
+		next.ExternalIDs = merged
+		fields = append(fields, &next.ExternalIDs)
+	}
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	return c.db.Where(have).Update(&next, fields...)
+}
+
+// merge lays want over have; the keys of others stay.
+func merge(have, want map[string]string) map[string]string {
+	out := make(map[string]string, len(have)+len(want))
+	maps.Copy(out, have)
+	maps.Copy(out, want)
+	return out
+}

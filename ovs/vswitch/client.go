@@ -1,0 +1,155 @@
+package vswitch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/go-logr/logr"
+	"github.com/ovn-kubernetes/libovsdb/cache"
+	"github.com/ovn-kubernetes/libovsdb/client"
+	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+)
+
+// ErrNoBridge is returned when a port is asked for on a bridge that does not exist (yet).
+var ErrNoBridge = errors.New("no such bridge")
+
+// errNoRoot means that the database is empty: `ovs-vsctl init` has not run on it.
+var errNoRoot = errors.New("the Open_vSwitch table is empty")
+
+// Config says where the database is.
+type Config struct {
+	// Endpoint is the ovsdb-server's socket, such as unix:/run/openvswitch/db.sock.
+	Endpoint string
+	// Timeout bounds each call whose context has no earlier deadline. Default 10 s.
+	Timeout time.Duration
+	// Log receives libovsdb's messages.
+	Log logr.Logger
+}
+
+// Client is a connection to the database with a cache of the monitored columns. Safe for concurrent use.
+type Client struct {
+	db      client.Client
+	timeout time.Duration
+	changes hub
+}
+
+// Connect dials the database and returns when its content is in the cache. It retries until ctx is done; from then on the
+// client reconnects by itself, whatever happens to the server, until Close.
+func Connect(ctx context.Context, cfg Config) (*Client, error) {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * time.Second
+	}
+	c := &Client{timeout: cfg.Timeout}
+	dbModel, err := databaseModel()
+	if err != nil {
+		return nil, fmt.Errorf("Open_vSwitch models: %w", err)
+	}
+	c.db, err = client.NewOVSDBClient(dbModel,
+		client.WithEndpoint(cfg.Endpoint),
+		client.WithLogger(&cfg.Log),
+		client.WithInactivityCheck(3*cfg.Timeout, cfg.Timeout, forever()))
+	if err != nil {
+		return nil, fmt.Errorf("Open_vSwitch client: %w", err)
+	}
+	if err := backoff.Retry(func() error { return c.connect(ctx, cfg.Log) }, backoff.WithContext(forever(), ctx)); err != nil {
+		c.db.Close()
+		return nil, fmt.Errorf("connect to %s: %w", cfg.Endpoint, err)
+	}
+	return c, nil
+}
+
+// forever is a backoff that never gives up: libovsdb panics when its own does.
+func forever() backoff.BackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.MaxElapsedTime = 50*time.Millisecond, time.Second, 0
+	return b
+}
+
+func (c *Client) connect(ctx context.Context, log logr.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := c.db.Connect(ctx); err != nil {
+		log.V(1).Info("the Open_vSwitch database does not answer yet", "error", err.Error())
+		return err
+	}
+	_, err := c.db.Monitor(ctx, c.monitor())
+	if err != nil {
+		log.V(1).Info("the Open_vSwitch database cannot be monitored yet", "error", err.Error())
+		return err
+	}
+	c.db.Cache().AddEventHandler(&cache.EventHandlerFuncs{
+		AddFunc:    func(string, model.Model) { c.changes.notify() },
+		UpdateFunc: func(string, model.Model, model.Model) { c.changes.notify() },
+		DeleteFunc: func(string, model.Model) { c.changes.notify() },
+	})
+	return nil
+}
+
+// monitor lists the columns one by one; the package comment says why.
+func (c *Client) monitor() *client.Monitor {
+	r, b, p, i, s := &root{}, &Bridge{}, &portRow{}, &Interface{}, &sslRow{}
+	return c.db.NewMonitor(
+		client.WithTable(r, &r.Bridges, &r.ExternalIDs, &r.SSL),
+		client.WithTable(b, &b.Name, &b.Ports, &b.DatapathType, &b.FailMode, &b.ExternalIDs),
+		client.WithTable(p, &p.Name, &p.Interfaces, &p.ExternalIDs),
+		client.WithTable(i, &i.Name, &i.Type, &i.MAC, &i.MTURequest, &i.Options, &i.ExternalIDs, &i.OFPort, &i.Error),
+		client.WithTable(s, &s.PrivateKey, &s.Certificate, &s.CACert))
+}
+
+// Close ends the connection for good.
+func (c *Client) Close() { c.db.Close() }
+
+// Connected tells whether the database is reachable right now.
+func (c *Client) Connected() bool { return c.db.Connected() }
+
+// Subscribe returns a channel that holds a token whenever something in the monitored rows may have changed since it was
+// last read. It is a hint: read the state, then wait. The function ends the subscription.
+func (c *Client) Subscribe() (<-chan struct{}, func()) { return c.changes.subscribe() }
+
+func (c *Client) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.timeout)
+}
+
+// transact commits all operations or none. No operation is no round trip.
+func (c *Client) transact(ctx context.Context, ops ...ovsdb.Operation) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	ctx, cancel := c.deadline(ctx)
+	defer cancel()
+	results, err := c.db.Transact(ctx, ops...)
+	if err != nil {
+		return err
+	}
+	if _, err := ovsdb.CheckOperationResults(results, ops); err != nil {
+		return err
+	}
+	return nil
+}
+
+// find lists the cached rows for which keep holds. It waits while the cache is being refilled after a reconnect.
+func find[T any](ctx context.Context, c *Client, keep func(*T) bool) ([]*T, error) {
+	ctx, cancel := c.deadline(ctx)
+	defer cancel()
+	var rows []*T
+	if err := c.db.WhereCache(keep).List(ctx, &rows); err != nil {
+		return nil, err
+	}
+	return rows, ctx.Err()
+}
+
+// root is the only row of Open_vSwitch.
+func (c *Client) root(ctx context.Context) (*root, error) {
+	rows, err := find(ctx, c, func(*root) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, errNoRoot
+	}
+	return rows[0], nil
+}

@@ -1,0 +1,92 @@
+package vswitch
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+)
+
+// ExternalIDs returns Open_vSwitch:external_ids.
+func (c *Client) ExternalIDs(ctx context.Context) (map[string]string, error) {
+	r, err := c.root(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("Open_vSwitch external_ids: %w", err)
+	}
+	return r.ExternalIDs, nil
+}
+
+// SetExternalIDs gives the keys of want their values in Open_vSwitch:external_ids; an empty value removes the key. Keys that are not in
+// want stay. It writes only what differs and nothing at all when nothing does: each write makes
+// ovn-controller recompute everything.
+func (c *Client) SetExternalIDs(ctx context.Context, want map[string]string) error {
+	r, err := c.root(ctx)
+	if err != nil {
+		return fmt.Errorf("set Open_vSwitch external_ids: %w", err)
+	}
+	var gone []string
+	set := map[string]string{}
+	for k, v := range want {
+		have, ok := r.ExternalIDs[k]
+		if ok && have != v {
+			gone = append(gone, k)
+		}
+		if v != "" && have != v {
+			set[k] = v
+		}
+	}
+	ops, err := c.mutateExternalIDs(r, gone, set)
+	if err != nil {
+		return fmt.Errorf("set Open_vSwitch external_ids: %w", err)
+	}
+	if err := c.transact(ctx, ops...); err != nil {
+		return fmt.Errorf("set Open_vSwitch external_ids: %w", err)
+	}
+	return nil
+}
+
+// mutateExternalIDs removes first: inserting into a map keeps the value of a key that is there (RFC 7047, section 5.1).
+func (c *Client) mutateExternalIDs(r *root, gone []string, set map[string]string) ([]ovsdb.Operation, error) {
+	var m []model.Mutation
+	if len(gone) > 0 {
+		m = append(m, model.Mutation{Field: &r.ExternalIDs, Mutator: ovsdb.MutateOperationDelete, Value: gone})
+	}
+	if len(set) > 0 {
+		m = append(m, model.Mutation{Field: &r.ExternalIDs, Mutator: ovsdb.MutateOperationInsert, Value: set})
+	}
+	if len(m) == 0 {
+		return nil, nil
+	}
+	return c.db.Where(r).Mutate(r, m...)
+}
+
+// EnsureSSL names the files with which ovn-controller authenticates itself to the southbound database, as
+// `ovs-vsctl set-ssl` does.
+func (c *Client) EnsureSSL(ctx context.Context, key, cert, ca string) error {
+	r, err := c.root(ctx)
+	if err != nil {
+		return fmt.Errorf("set the SSL files: %w", err)
+	}
+	have, err := find(ctx, c, func(s *sslRow) bool { return r.SSL != nil && s.UUID == *r.SSL })
+	if err != nil {
+		return fmt.Errorf("set the SSL files: %w", err)
+	}
+	want := &sslRow{UUID: "ssl", PrivateKey: key, Certificate: cert, CACert: ca}
+	if len(have) == 1 && *have[0] == (sslRow{have[0].UUID, key, cert, ca}) {
+		return nil
+	}
+	ops, err := c.db.Create(want)
+	if err != nil {
+		return fmt.Errorf("set the SSL files: %w", err)
+	}
+	r.SSL = &want.UUID
+	attach, err := c.db.Where(r).Update(r, &r.SSL)
+	if err != nil {
+		return fmt.Errorf("set the SSL files: %w", err)
+	}
+	if err := c.transact(ctx, append(ops, attach...)...); err != nil {
+		return fmt.Errorf("set the SSL files: %w", err)
+	}
+	return nil
+}
