@@ -1,0 +1,391 @@
+package nb
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/ovn-kubernetes/libovsdb/client"
+	"github.com/ovn-kubernetes/libovsdb/model"
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/heddle-net/heddle/ovs/nb/db"
+)
+
+// Config says how to reach the northbound database.
+type Config struct {
+	// Endpoints are tried in order: unix:/path, tcp:host:port or ssl:host:port.
+	Endpoints []string
+	// TLS is used with ssl endpoints.
+	TLS *tls.Config
+	Log logr.Logger
+	// Timeout bounds every call to the database but the first download; 0 means 10 s.
+	Timeout time.Duration
+}
+
+// loadTimeout bounds the first download: 3 s for 50,000 Pods on an idle machine.
+const loadTimeout = 2 * time.Minute
+
+// ErrFenced is returned by Commit when another leader has taken the database over.
+var ErrFenced = errors.New("another leader has taken over the northbound database")
+
+// ErrRefused is returned by Commit when the database refused the content of the transaction; nothing of it was applied.
+var ErrRefused = errors.New("refused by the northbound database")
+
+// Conn is one connection to NB: a monitored copy, an index of our rows and the right to write. It is never repaired:
+// when the connection is lost, or a call runs into its deadline, Done is closed and the caller dials anew, because a
+// restarted server may be another database.
+//
+// All methods but Changed and Done belong to one goroutine, the engine's.
+type Conn struct {
+	client  client.Client
+	timeout time.Duration
+	index   *index
+	epoch   string
+	global  string // UUID of the NB_Global row, at the time of Acquire
+
+	done    chan struct{}
+	closing sync.Once
+	wake    chan struct{}
+
+	mu      sync.Mutex
+	loaded  bool
+	pending []event
+}
+
+var _ Reader = (*Conn)(nil)
+
+// event says that a row changed; what it looks like now is read from the cache, so that a late event does no harm.
+type event struct {
+	table *Table
+	uuid  string
+}
+
+// Dial connects, downloads our columns of our tables and indexes them.
+func Dial(ctx context.Context, cfg Config) (*Conn, error) {
+	dbModel, err := db.FullDatabaseModel()
+	if err != nil {
+		return nil, fmt.Errorf("northbound model: %w", err)
+	}
+	opts := []client.Option{client.WithLogger(&cfg.Log)}
+	for _, e := range cfg.Endpoints {
+		opts = append(opts, client.WithEndpoint(e))
+	}
+	if cfg.TLS != nil {
+		opts = append(opts, client.WithTLSConfig(cfg.TLS))
+	}
+	cl, err := client.NewOVSDBClient(dbModel, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("northbound client: %w", err)
+	}
+	c := &Conn{
+		client: cl, timeout: cfg.Timeout, index: newIndex(),
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	if c.timeout == 0 {
+		c.timeout = 10 * time.Second
+	}
+	if err := c.load(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// load connects and fills the cache and the index. Monitors name their columns: a column that the model lacks would stop
+// the cache from following, without a word.
+func (c *Conn) load(ctx context.Context) error {
+	dialCtx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := c.client.Connect(dialCtx); err != nil {
+		return fmt.Errorf("connect to northbound database: %w", err)
+	}
+	c.client.Cache().AddEventHandler(handler{c})
+	monitor := &client.Monitor{Method: ovsdb.ConditionalMonitorRPC, Tables: tableMonitors()}
+	loadCtx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	if _, err := c.client.Monitor(loadCtx, monitor); err != nil {
+		return fmt.Errorf("monitor northbound database: %w", err)
+	}
+	c.setLoaded() // from here on events count; the scan below may see their rows already
+	c.Rescan()
+	return nil
+}
+
+func tableMonitors() []client.TableMonitor {
+	monitors := []client.TableMonitor{{Table: db.NBGlobalTable, Fields: []string{columnExternalIDs}}}
+	for i := range tables {
+		monitors = append(monitors, client.TableMonitor{Table: tables[i].Name, Fields: tables[i].monitored()})
+	}
+	return monitors
+}
+
+// Run watches the connection until it is lost or ctx ends. Done is closed when it returns.
+func (c *Conn) Run(ctx context.Context) error {
+	defer c.Close()
+	probe := time.NewTicker(c.timeout)
+	defer probe.Stop()
+	lost := c.client.DisconnectNotify()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.done:
+			return nil
+		case <-lost:
+			return errors.New("northbound database: connection lost")
+		case <-probe.C:
+			if err := c.echo(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// echo finds a server that is gone without closing the connection. A call without a deadline could freeze the client.
+func (c *Conn) echo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := c.client.Echo(ctx); err != nil {
+		return fmt.Errorf("northbound database does not answer: %w", err)
+	}
+	return nil
+}
+
+// Close drops the connection.
+func (c *Conn) Close() {
+	c.closing.Do(func() {
+		close(c.done)
+		c.client.Close()
+	})
+}
+
+// Done is closed when the connection is of no more use.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Changed receives a value when rows have changed that Sync has not seen.
+func (c *Conn) Changed() <-chan struct{} { return c.wake }
+
+// Sync brings the index up to date and returns the owners whose rows somebody else has changed since.
+func (c *Conn) Sync() []Owner {
+	c.mu.Lock()
+	events := c.pending
+	c.pending = nil
+	c.mu.Unlock()
+	var owners []Owner
+	for _, e := range events {
+		owners = append(owners, c.refresh(e.table, e.uuid)...)
+	}
+	return tidy(owners)
+}
+
+// Rescan reads every row again and returns the owners that looked different before: events are hints, and may be lost.
+func (c *Conn) Rescan() []Owner {
+	var owners []Owner
+	seen := make(map[string]bool, len(c.index.rows))
+	for i := range tables {
+		t := &tables[i]
+		for uuid, m := range c.client.Cache().Table(t.Name).RowsShallow() {
+			seen[uuid] = true
+			owners = append(owners, c.index.put(t, uuid, m)...)
+		}
+	}
+	for uuid, e := range c.index.rows {
+		if !seen[uuid] {
+			owners = append(owners, c.index.put(e.Table, uuid, nil)...)
+		}
+	}
+	return tidy(owners)
+}
+
+// tidy sorts owners and drops duplicates and the owner of rows that are nobody's.
+func tidy(owners []Owner) []Owner {
+	slices.SortFunc(owners, Owner.Compare)
+	owners = slices.Compact(owners)
+	return slices.DeleteFunc(owners, func(o Owner) bool { return o == Owner{} })
+}
+
+func (c *Conn) refresh(t *Table, uuid string) []Owner {
+	return c.index.put(t, uuid, c.model(t, uuid))
+}
+
+// model reads a row from the cache; nil, and not a typed nil, when there is none.
+func (c *Conn) model(t *Table, uuid string) model.Model {
+	cache := c.client.Cache()
+	if cache == nil {
+		return nil
+	}
+	if m := cache.Table(t.Name).Row(uuid); m != nil {
+		return m
+	}
+	return nil
+}
+
+// Owners lists every owner that has rows.
+func (c *Conn) Owners() []Owner {
+	owners := make([]Owner, 0, len(c.index.byOwner))
+	for o := range c.index.byOwner {
+		owners = append(owners, o)
+	}
+	slices.SortFunc(owners, Owner.Compare)
+	return owners
+}
+
+// Owned implements Reader.
+func (c *Conn) Owned(o Owner) []Found { return c.index.found(c.index.byOwner[o]) }
+
+// Find implements Reader.
+func (c *Conn) Find(ref Ref) (Found, bool) {
+	uuid, ok := c.index.byRef[ref]
+	return c.index.rows[uuid].Found, ok
+}
+
+// Inside implements Reader.
+func (c *Conn) Inside(ref Ref) []Found {
+	list := make([]Found, 0, len(c.index.inside[ref]))
+	for uuid := range c.index.inside[ref] {
+		list = append(list, c.index.rows[uuid].Found)
+	}
+	return list
+}
+
+// Row implements Reader. A row that has just vanished reads as an empty one.
+func (c *Conn) Row(f Found) model.Model {
+	if m := c.model(f.Table, f.UUID); m != nil {
+		return m
+	}
+	return emptyModel(f.Table)
+}
+
+// handler queues what changed.
+type handler struct{ c *Conn }
+
+func (h handler) OnAdd(table string, m model.Model)       { h.c.queue(table, m) }
+func (h handler) OnUpdate(table string, _, m model.Model) { h.c.queue(table, m) }
+func (h handler) OnDelete(table string, m model.Model)    { h.c.queue(table, m) }
+
+func (c *Conn) queue(table string, m model.Model) {
+	t := tablesByName[table]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t == nil || !c.loaded {
+		return
+	}
+	c.pending = append(c.pending, event{t, uuidOf(m)})
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Conn) setLoaded() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.loaded = true
+}
+
+// keyEpoch counts leaders in external_ids of NB_Global.
+const keyEpoch = "heddle-epoch"
+
+// Acquire makes this connection the only one that may write: it raises the epoch, and every Commit of an older one fails
+// inside the database. Two that do so at once: one fails.
+func (c *Conn) Acquire(ctx context.Context) error {
+	var ops []ovsdb.Operation
+	uuid, old := c.readEpoch()
+	next := strconv.Itoa(atoi(old) + 1)
+	if uuid == "" { // neither northd nor `ovn-nbctl init` has run; maxRows is 1, so a second row is refused
+		uuid = "global"
+		ops = append(ops, ovsdb.Operation{Op: ovsdb.OperationInsert, Table: db.NBGlobalTable, UUIDName: uuid, Row: ovsdb.Row{
+			columnExternalIDs: encodeMap(map[string]string{keyEpoch: next}),
+		}})
+	} else {
+		ops = append(ops, waitEpoch(uuid, old), ovsdb.Operation{
+			Op: ovsdb.OperationMutate, Table: db.NBGlobalTable, Where: whereUUID(uuid), Mutations: []ovsdb.Mutation{
+				*ovsdb.NewMutation(columnExternalIDs, ovsdb.MutateOperationDelete, encodeSet([]string{keyEpoch}, false)),
+				*ovsdb.NewMutation(columnExternalIDs, ovsdb.MutateOperationInsert, encodeMap(map[string]string{keyEpoch: next})),
+			},
+		})
+	}
+	results, err := c.transact(ctx, ops)
+	if err != nil {
+		return fmt.Errorf("take over the northbound database: %w", err)
+	}
+	if uuid == "global" {
+		uuid = results[0].UUID.GoUUID
+	}
+	c.epoch, c.global = next, uuid
+	return nil
+}
+
+func atoi(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
+}
+
+func (c *Conn) readEpoch() (uuid, epoch string) {
+	for uuid, m := range c.client.Cache().Table(db.NBGlobalTable).RowsShallow() {
+		return uuid, m.(*db.NBGlobal).ExternalIDs[keyEpoch]
+	}
+	return "", ""
+}
+
+// waitEpoch fails the transaction unless NB_Global still has this epoch ("" = none). The column cannot be compared as a
+// whole, others keep keys in it: the condition selects the row, and the wait expects to find it.
+func waitEpoch(uuid, epoch string) ovsdb.Operation {
+	where := whereUUID(uuid)
+	if epoch != "" {
+		where = append(where, ovsdb.NewCondition(columnExternalIDs, ovsdb.ConditionIncludes, encodeMap(map[string]string{keyEpoch: epoch})))
+	}
+	now := 0
+	return ovsdb.Operation{
+		Op: ovsdb.OperationWait, Table: db.NBGlobalTable, Timeout: &now, Where: where, Until: string(ovsdb.WaitConditionEqual),
+		Columns: []string{"_uuid"}, Rows: []ovsdb.Row{{"_uuid": ovsdb.UUID{GoUUID: uuid}}},
+	}
+}
+
+// Commit applies a transaction, if we are still the leader, and returns when the index shows it. An error that is
+// ErrRefused leaves everything as it was; after ErrFenced or any other error the connection must not be used again.
+func (c *Conn) Commit(ctx context.Context, txn Txn) error {
+	if txn.Empty() {
+		return nil
+	}
+	ops := slices.Concat([]ovsdb.Operation{waitEpoch(c.global, c.epoch)}, txn.Ops)
+	results, err := c.transact(ctx, ops)
+	if err != nil {
+		return err
+	}
+	// ovsdb-server sends the update before the reply (ovsdb-server(7)), and libovsdb applies it in the order of arrival.
+	for _, change := range txn.Changes {
+		uuid := change.UUID
+		if change.Action == Create {
+			uuid = results[change.op+1].UUID.GoUUID
+		}
+		c.refresh(tablesByName[change.Ref.Table], uuid)
+	}
+	return nil
+}
+
+func (c *Conn) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.OperationResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	results, err := c.client.Transact(ctx, ops...)
+	if err != nil {
+		return nil, fmt.Errorf("northbound transaction: %w", err)
+	}
+	for i, r := range results {
+		switch {
+		case r.Error == "":
+		case i < len(ops) && ops[i].Op == ovsdb.OperationWait:
+			return nil, ErrFenced
+		default:
+			return nil, fmt.Errorf("%w: %s: %s", ErrRefused, r.Error, r.Details)
+		}
+	}
+	return results, nil
+}

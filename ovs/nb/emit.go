@@ -1,0 +1,281 @@
+package nb
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+)
+
+// Txn is the smallest transaction that serves a batch. It is empty when there is nothing to do.
+type Txn struct {
+	Ops     []ovsdb.Operation
+	Changes []Change  // one for each row that is created, changed or removed
+	Blocked []Blocked // owners left out
+	Missing []Missing // weak members left out
+
+	named int
+}
+
+// Empty tells whether the database already agrees with every owner that is not blocked.
+func (t Txn) Empty() bool { return len(t.Ops) == 0 }
+
+// Removed counts the rows that the transaction removes.
+func (t Txn) Removed() (n int) {
+	for _, c := range t.Changes {
+		if c.Action == Remove {
+			n++
+		}
+	}
+	return n
+}
+
+// Action is what happens to a row.
+type Action byte
+
+// Actions, as they are printed.
+const (
+	Create Action = '+'
+	Modify Action = '~'
+	Remove Action = '-'
+)
+
+// Change tells what a transaction does to one row.
+type Change struct {
+	Action  Action
+	Owner   Owner
+	Ref     Ref
+	UUID    string   // empty when created
+	Columns []string // changed columns, when modified
+
+	op int // index of the insert in Txn.Ops
+}
+
+// edgeSet is one column of one parent, with the mutator that is applied to it.
+type edgeSet struct {
+	table, uuid, column string
+	mutator             ovsdb.Mutator
+}
+
+// emit writes the operations of the owners that are not blocked. OVSDB checks references and names at commit only, but a
+// condition on a row finds it only after the insert: edges follow inserts, and removals come last.
+func (p *planner) emit() {
+	for _, j := range p.jobs {
+		if j.blocked != nil {
+			p.out.Blocked = append(p.out.Blocked, *j.blocked)
+			continue
+		}
+		for _, it := range j.items {
+			if it.found == nil {
+				p.insert(it)
+			} else {
+				p.update(it)
+			}
+		}
+	}
+	for _, j := range p.jobs {
+		for _, f := range j.gone {
+			if j.blocked == nil && !p.taken(f) {
+				p.remove(f)
+			}
+		}
+	}
+	p.out.Ops = slices.Concat(p.out.Ops, p.edges, p.removals)
+}
+
+// marks are our own keys in the external_ids of a row.
+func (it *item) marks() map[string]string {
+	marks := map[string]string{keyOwner: it.job.owner.String()}
+	if it.table.Key == "" {
+		marks[keyID] = it.ref.ID
+	}
+	if len(it.row.In) > 0 {
+		marks[keyIn] = inText(it.row.In)
+	}
+	return marks
+}
+
+func (p *planner) insert(it *item) {
+	name, _ := p.resolve(it.ref)
+	r := rowOf(it.table, it.row.Model)
+	columns := make(ovsdb.Row, len(it.table.Columns)+1)
+	for i, c := range it.table.Columns {
+		if c.Refs {
+			columns[c.Name] = encodeSet(p.members(it, r.set(i)), true)
+		} else if v := r.column(i); !isEmpty(v) {
+			columns[c.Name] = encode(v)
+		}
+	}
+	ids := maps.Clone(r.externalIDs())
+	if ids == nil {
+		ids = make(map[string]string, 3)
+	}
+	maps.Copy(ids, it.marks())
+	columns[columnExternalIDs] = encodeMap(ids)
+	p.change(Change{Action: Create, Owner: it.job.owner, Ref: it.ref, op: len(p.out.Ops)})
+	p.op(ovsdb.Operation{Op: ovsdb.OperationInsert, Table: it.table.Name, UUIDName: name, Row: columns})
+	for _, edge := range it.row.In {
+		p.edge(edge, ovsdb.MutateOperationInsert, name)
+	}
+}
+
+func (p *planner) update(it *item) {
+	have, want := rowOf(it.table, p.have.Row(*it.found)), rowOf(it.table, it.row.Model)
+	columns := make(ovsdb.Row)
+	var mutations []ovsdb.Mutation
+	var changed []string
+	for i, c := range it.table.Columns {
+		switch {
+		case c.Members:
+			mutations = append(mutations, p.mutateMembers(it, c, have.set(i), want.set(i))...)
+		case !equalColumn(have.column(i), want.column(i)):
+			columns[c.Name] = encode(want.column(i))
+			changed = append(changed, c.Name)
+		}
+	}
+	mutations = append(mutations, mutateIDs(it, have.externalIDs(), want.externalIDs())...)
+	for _, m := range mutations {
+		changed = append(changed, m.Column)
+	}
+	if len(changed) == 0 {
+		return
+	}
+	p.change(Change{Action: Modify, Owner: it.job.owner, Ref: it.ref, UUID: it.found.UUID, Columns: slices.Compact(changed)})
+	where := whereUUID(it.found.UUID)
+	if len(columns) > 0 {
+		p.op(ovsdb.Operation{Op: ovsdb.OperationUpdate, Table: it.table.Name, Where: where, Row: columns})
+	}
+	if len(mutations) > 0 {
+		p.op(ovsdb.Operation{Op: ovsdb.OperationMutate, Table: it.table.Name, Where: where, Mutations: mutations})
+	}
+	p.moveEdges(it)
+}
+
+// members turns references into UUIDs and leaves out, with a note, what does not exist.
+func (p *planner) members(it *item, refs []string) []string {
+	uuids := make([]string, 0, len(refs))
+	for _, s := range refs {
+		ref, _ := ParseRef(s)
+		if uuid, ok := p.resolve(ref); ok {
+			uuids = append(uuids, uuid)
+		} else {
+			p.out.Missing = append(p.out.Missing, Missing{it.job.owner, ref})
+		}
+	}
+	return uuids
+}
+
+// mutateMembers changes a large set by its difference.
+func (p *planner) mutateMembers(it *item, c Column, have, want []string) []ovsdb.Mutation {
+	if c.Refs {
+		want = p.members(it, want)
+	}
+	var mutations []ovsdb.Mutation
+	if drop := without(have, want); len(drop) > 0 {
+		mutations = append(mutations, *ovsdb.NewMutation(c.Name, ovsdb.MutateOperationDelete, encodeSet(drop, c.Refs)))
+	}
+	if add := without(want, have); len(add) > 0 {
+		mutations = append(mutations, *ovsdb.NewMutation(c.Name, ovsdb.MutateOperationInsert, encodeSet(add, c.Refs)))
+	}
+	return mutations
+}
+
+// without returns the members of a that are not in b.
+func without(a, b []string) []string {
+	if equalSet(a, b) {
+		return nil
+	}
+	in := make(map[string]bool, len(b))
+	for _, s := range b {
+		in[s] = true
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return in[s] })
+}
+
+// mutateIDs sets our marks and the owner's own keys; keys of others stay.
+func mutateIDs(it *item, have, want map[string]string) []ovsdb.Mutation {
+	marks := it.marks()
+	maps.Copy(marks, want)
+	set := make(map[string]string)
+	var drop []string
+	for k, v := range marks {
+		if old, ok := have[k]; !ok || old != v {
+			set[k] = v
+			if ok {
+				drop = append(drop, k)
+			}
+		}
+	}
+	if _, ok := have[keyIn]; ok && marks[keyIn] == "" {
+		drop = append(drop, keyIn)
+	}
+	slices.Sort(drop)
+	var mutations []ovsdb.Mutation
+	if len(drop) > 0 {
+		mutations = append(mutations, *ovsdb.NewMutation(columnExternalIDs, ovsdb.MutateOperationDelete, encodeSet(drop, false)))
+	}
+	if len(set) > 0 {
+		mutations = append(mutations, *ovsdb.NewMutation(columnExternalIDs, ovsdb.MutateOperationInsert, encodeMap(set)))
+	}
+	return mutations
+}
+
+// moveEdges lists the row in its new parents and takes it out of the old ones. An adopted row has no old ones that we know.
+func (p *planner) moveEdges(it *item) {
+	if inText(it.row.In) == it.found.In {
+		return
+	}
+	old := parseIn(it.found.In)
+	for _, edge := range it.row.In {
+		if !slices.Contains(old, edge) {
+			p.edge(edge, ovsdb.MutateOperationInsert, it.found.UUID)
+		}
+	}
+	for _, edge := range old {
+		if !slices.Contains(it.row.In, edge) {
+			p.edge(edge, ovsdb.MutateOperationDelete, it.found.UUID)
+		}
+	}
+}
+
+// remove takes a row out of its parents, which is all that OVSDB needs to drop a row of a non-root table.
+func (p *planner) remove(f Found) {
+	p.change(Change{Action: Remove, Owner: f.Owner, Ref: f.Ref(), UUID: f.UUID})
+	for _, edge := range parseIn(f.In) {
+		p.edge(edge, ovsdb.MutateOperationDelete, f.UUID)
+	}
+	if f.Table.Root {
+		p.removals = append(p.removals, ovsdb.Operation{Op: ovsdb.OperationDelete, Table: f.Table.Name, Where: whereUUID(f.UUID)})
+	}
+}
+
+// edge adds the row to, or takes it from, a column of a parent; all rows of one column share one operation. A parent that
+// goes away in this transaction needs none.
+func (p *planner) edge(e Edge, mutator ovsdb.Mutator, uuid string) {
+	parent, ok := p.resolve(e.Parent)
+	if !ok {
+		return
+	}
+	key := edgeSet{e.Parent.Table, parent, e.Column, mutator}
+	if i, ok := p.edgeAt[key]; ok {
+		m := &p.edges[i].Mutations[0]
+		set := m.Value.(ovsdb.OvsSet)
+		set.GoSet = append(set.GoSet, ovsdb.UUID{GoUUID: uuid})
+		m.Value = set
+		return
+	}
+	p.edgeAt[key] = len(p.edges)
+	p.edges = append(p.edges, ovsdb.Operation{
+		Op: ovsdb.OperationMutate, Table: e.Parent.Table, Where: whereUUID(parent),
+		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation(e.Column, mutator, encodeSet([]string{uuid}, true))},
+	})
+}
+
+func (p *planner) op(op ovsdb.Operation) { p.out.Ops = append(p.out.Ops, op) }
+
+func (p *planner) change(c Change) { p.out.Changes = append(p.out.Changes, c) }
+
+// whereUUID is the only condition that ovsdb-server answers without a scan.
+func whereUUID(uuid string) []ovsdb.Condition {
+	return []ovsdb.Condition{ovsdb.NewCondition("_uuid", ovsdb.ConditionEqual, ovsdb.UUID{GoUUID: uuid})}
+}

@@ -1,0 +1,130 @@
+package nb
+
+import (
+	"slices"
+
+	"github.com/ovn-kubernetes/libovsdb/model"
+)
+
+// index finds the rows of the database by owner, by name and by parent. It keeps no columns, only where to look and a
+// hash of what was last seen there.
+type index struct {
+	rows    map[string]entry // by UUID
+	byOwner map[Owner][]string
+	byRef   map[Ref]string
+	inside  map[Ref]map[string]bool // rows with exactly one parent; a switch may hold 50,000 ports
+}
+
+type entry struct {
+	Found
+	sum uint64
+}
+
+func newIndex() *index {
+	return &index{
+		rows: make(map[string]entry), byOwner: make(map[Owner][]string),
+		byRef: make(map[Ref]string), inside: make(map[Ref]map[string]bool),
+	}
+}
+
+// entryOf reads our marks in a row. A row without an owner of ours is known by its name only.
+func entryOf(t *Table, uuid string, m model.Model) entry {
+	r := rowOf(t, m)
+	ids := r.externalIDs()
+	owner, _ := ParseOwner(ids[keyOwner])
+	f := Found{UUID: uuid, Table: t, ID: r.key(), Owner: owner, In: ids[keyIn]}
+	if t.Key == "" {
+		f.ID = ids[keyID]
+	}
+	return entry{f, r.sum()}
+}
+
+// put records what a row looks like now; m is nil when it is gone. It returns the owners that see something else than
+// before: nobody when the row is as it was last put.
+func (x *index) put(t *Table, uuid string, m model.Model) (changed []Owner) {
+	old, had := x.rows[uuid]
+	if m == nil {
+		if had {
+			x.drop(old)
+			changed = append(changed, old.Owner)
+		}
+		return changed
+	}
+	now := entryOf(t, uuid, m)
+	if had && old == now {
+		return nil
+	}
+	if had {
+		x.drop(old)
+		changed = append(changed, old.Owner)
+	}
+	x.add(now)
+	if !had || now.Owner != old.Owner {
+		changed = append(changed, now.Owner)
+	}
+	return changed
+}
+
+func (x *index) add(e entry) {
+	x.rows[e.UUID] = e
+	if e.Owner != (Owner{}) {
+		x.byOwner[e.Owner] = append(x.byOwner[e.Owner], e.UUID)
+	}
+	if parent, ok := onlyParent(e.In); ok {
+		if x.inside[parent] == nil {
+			x.inside[parent] = make(map[string]bool)
+		}
+		x.inside[parent][e.UUID] = true
+	}
+	if e.ID == "" {
+		return
+	}
+	// A row of ours wins over a stranger of the same name.
+	if other, ok := x.byRef[e.Ref()]; !ok || x.rows[other].Owner == (Owner{}) {
+		x.byRef[e.Ref()] = e.UUID
+	}
+}
+
+func (x *index) drop(e entry) {
+	delete(x.rows, e.UUID)
+	x.dropOwned(e)
+	if parent, ok := onlyParent(e.In); ok {
+		delete(x.inside[parent], e.UUID)
+		if len(x.inside[parent]) == 0 {
+			delete(x.inside, parent)
+		}
+	}
+	if x.byRef[e.Ref()] != e.UUID {
+		return
+	}
+	delete(x.byRef, e.Ref())
+	for _, uuid := range x.byOwner[e.Owner] { // a duplicate of the same owner takes the name
+		if x.rows[uuid].Ref() == e.Ref() {
+			x.byRef[e.Ref()] = uuid
+		}
+	}
+}
+
+func onlyParent(in string) (Ref, bool) {
+	if edges := parseIn(in); len(edges) == 1 {
+		return edges[0].Parent, true
+	}
+	return Ref{}, false
+}
+
+func (x *index) dropOwned(e entry) {
+	list := slices.DeleteFunc(x.byOwner[e.Owner], func(uuid string) bool { return uuid == e.UUID })
+	if len(list) == 0 {
+		delete(x.byOwner, e.Owner)
+		return
+	}
+	x.byOwner[e.Owner] = list
+}
+
+func (x *index) found(uuids []string) []Found {
+	list := make([]Found, len(uuids))
+	for i, uuid := range uuids {
+		list[i] = x.rows[uuid].Found
+	}
+	return list
+}

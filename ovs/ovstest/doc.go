@@ -1,0 +1,6 @@
+// Package ovstest starts real Open vSwitch and OVN programs for tests: ovsdb-server in 30 ms, ovn-northd beside it, and
+// ovn-trace to ask "what happens to this packet?" with no datapath at all.
+//
+// Every process listens on unix sockets in a folder of the test's own and ends with the test, also when the test is
+// killed. Tests are skipped with a clear message where the programs are not installed (`make deps` installs them).
+package ovstest

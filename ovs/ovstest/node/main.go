@@ -1,0 +1,88 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// inside is set in the environment of the test binary that runs in the namespaces.
+const inside = "HEDDLE_TEST_NAMESPACES"
+
+// programs are what a Node needs on the machine.
+var programs = []string{
+	"ovsdb-server", "ovsdb-tool", "ovs-vswitchd", "ovs-vsctl", "ovs-appctl",
+	"ovn-northd", "ovn-controller", "ovn-nbctl", "ovn-sbctl",
+}
+
+// Main runs the tests of a package in namespaces of their own and exits. Where that cannot be, the tests run in place and
+// Start skips them with the reason.
+func Main(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		if err := prepare(); err != nil {
+			fmt.Fprintln(os.Stderr, "prepare the test namespaces:", err)
+			os.Exit(1)
+		}
+		os.Exit(m.Run())
+	}
+	if missing() != "" {
+		os.Exit(m.Run())
+	}
+	os.Exit(again())
+}
+
+// missing says why no Node can be started here; empty when one can.
+func missing() string {
+	if os.Geteuid() != 0 {
+		return "needs root for network namespaces"
+	}
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			return "needs " + p + " (Debian: openvswitch-switch, ovn-central, ovn-host)"
+		}
+	}
+	return ""
+}
+
+// again runs this binary in new namespaces and returns its exit code.
+func again() int {
+	// Pdeathsig is sent when the thread that started the child ends, so keep it.
+	runtime.LockOSThread()
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if err := cmd.Run(); err != nil {
+		if cmd.ProcessState == nil {
+			fmt.Fprintln(os.Stderr, "run the tests in namespaces of their own:", err)
+			return 1
+		}
+		return max(cmd.ProcessState.ExitCode(), 1)
+	}
+	return 0
+}
+
+// prepare makes the new namespaces usable: mounts that stay inside, /proc of the new process namespace, and lo up.
+func prepare() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find lo: %w", err)
+	}
+	return netlink.LinkSetUp(lo)
+}

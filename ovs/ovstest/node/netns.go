@@ -1,0 +1,73 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// NewNetNS makes a network namespace, as a container runtime does for a Pod, and returns its path. It goes with the Node.
+func (n *Node) NewNetNS() string {
+	n.tb.Helper()
+	n.seq++
+	path := filepath.Join(n.Dir, fmt.Sprintf("netns-%d", n.seq))
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		n.tb.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, in the namespace that it made
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			done <- err
+			return
+		}
+		done <- unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
+	}()
+	if err := <-done; err != nil {
+		n.tb.Fatalf("make a network namespace: %v", err)
+	}
+	n.tb.Cleanup(func() { n.DelNetNS(path) })
+	return path
+}
+
+// DelNetNS removes the namespace; the kernel then removes what is in it. Twice is no error.
+func (n *Node) DelNetNS(path string) {
+	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !os.IsNotExist(err) && err != unix.EINVAL {
+		n.tb.Errorf("unmount %s: %v", path, err)
+	}
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		n.tb.Error(err)
+	}
+}
+
+// Exec runs a command in the network namespace at path and returns its output; empty path is the node's own.
+func (n *Node) Exec(path, name string, args ...string) (string, error) {
+	if path != "" {
+		name, args = "nsenter", append([]string{"--net=" + path, name}, args...)
+	}
+	out, err := exec.Command(name, args...).CombinedOutput()
+	return string(out), err
+}
+
+// MustExec is Exec that fails the test on error.
+func (n *Node) MustExec(path, name string, args ...string) string {
+	n.tb.Helper()
+	out, err := n.Exec(path, name, args...)
+	if err != nil {
+		n.tb.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return out
+}
+
+// For gives the Node to another test or benchmark that runs while this one's Cleanup has not: failures go there.
+func (n *Node) For(tb testing.TB) *Node {
+	c := *n
+	c.tb = tb
+	c.seq = n.seq + 1000
+	return &c
+}

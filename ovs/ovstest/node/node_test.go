@@ -1,0 +1,37 @@
+package node
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestMain(m *testing.M) { Main(m) }
+
+func TestNodeBindsAPort(t *testing.T) {
+	n := Start(t, Options{})
+	n.NBCtl("ls-add", "sw", "--", "lsp-add", "sw", "web")
+	ns := n.NewNetNS()
+	n.MustExec("", "ip", "link", "add", "h0", "type", "veth", "peer", "name", "eth0", "netns", ns)
+	n.VSCtl("add-port", "br-int", "h0", "--", "set", "Interface", "h0", "external_ids:iface-id=web")
+	n.NBCtl("wait-until", "Logical_Switch_Port", "web", "up=true")
+	n.Restart(Controller)
+	n.Restart(VSwitchd)
+	if out := n.VSCtl("show"); !strings.Contains(out, "br-int") {
+		t.Errorf("no br-int in\n%s", out)
+	}
+}
+
+func TestNamespacesAreOwn(t *testing.T) {
+	Start(t, Options{Bare: true})
+	if pid := os.Getpid(); pid != 1 {
+		t.Errorf("process %d, want 1 of an own namespace", pid)
+	}
+	links, err := os.ReadFile("/proc/net/dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(links), "br-int") {
+		t.Errorf("the first test's bridge is still there:\n%s", links)
+	}
+}
