@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"testing"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,12 +61,4 @@ func (n *Node) MustExec(path, name string, args ...string) string {
 		n.tb.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
 	return out
-}
-
-// For gives the Node to another test or benchmark that runs while this one's Cleanup has not: failures go there.
-func (n *Node) For(tb testing.TB) *Node {
-	c := *n
-	c.tb = tb
-	c.seq = n.seq + 1000
-	return &c
 }
