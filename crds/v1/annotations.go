@@ -1,0 +1,79 @@
+package v1
+
+// AnnotationPrefix starts every annotation and label of the primary network.
+const AnnotationPrefix = "ovn.kubernetes.io/"
+
+// Annotations that a user may set on a Pod before it has a network. The controller completes and keeps
+// them, so afterwards they are the record of what the Pod has. Values of dual-stack Pods are "v4,v6".
+const (
+	// AnnotationLogicalSwitch names the Subnet: asked for or given (Pod), given (Node: the join Subnet),
+	// or offered to the Pods of a Namespace ("s1,s2", written by the controller).
+	AnnotationLogicalSwitch = AnnotationPrefix + "logical_switch"
+	// AnnotationIPAddress is the address of a Pod or Node: "10.16.0.7", "fd00::7" or "10.16.0.7,fd00::7".
+	AnnotationIPAddress = AnnotationPrefix + "ip_address"
+	// AnnotationMACAddress is the MAC address of a Pod or Node: "0a:58:0a:10:00:07".
+	AnnotationMACAddress = AnnotationPrefix + "mac_address"
+)
+
+// Annotations that the controller writes; what a user puts there is overwritten.
+const (
+	// AnnotationAllocated is "true" once addresses are recorded (Pod, Node).
+	AnnotationAllocated = AnnotationPrefix + "allocated"
+	// AnnotationRouted is "true" once the Pod's network is complete in the plan.
+	AnnotationRouted = AnnotationPrefix + "routed"
+	// AnnotationCIDR is the Subnet's CIDR: "v4,v6" on Pods and Nodes, "c1;c2" (one entry per Subnet) on
+	// Namespaces.
+	AnnotationCIDR = AnnotationPrefix + "cidr"
+	// AnnotationGateway is the gateway of the Subnet: "v4,v6".
+	AnnotationGateway = AnnotationPrefix + "gateway"
+	// AnnotationLogicalRouter is the name of the Vpc, which is the name of its OVN router.
+	AnnotationLogicalRouter = AnnotationPrefix + "logical_router"
+	// AnnotationExcludeIPs, on a Namespace, shows the addresses that its Subnets never give to Pods:
+	// entries of one Subnet are separated by commas, Subnets by semicolons.
+	AnnotationExcludeIPs = AnnotationPrefix + "exclude_ips"
+	// AnnotationPortName, on a Node, is the name of its port on the join Subnet: "node-<name>".
+	AnnotationPortName = AnnotationPrefix + "port_name"
+)
+
+// AnnotationChassis, on a Node, is the OVS system-id, which is the name of the node's row in the OVN
+// southbound table Chassis. The daemon of that node writes it.
+const AnnotationChassis = AnnotationPrefix + "chassis"
+
+// AnnotationTrue is the value of AnnotationAllocated, AnnotationRouted and LabelIPReserved that counts
+// as set; every other value counts as not set.
+const AnnotationTrue = "true"
+
+// Labels on IP objects.
+const (
+	// LabelSubnet is the name of the Subnet that the address belongs to.
+	LabelSubnet = AnnotationPrefix + "subnet"
+	// LabelNodeName is the name of the node of the Pod that has the address.
+	LabelNodeName = AnnotationPrefix + "node-name"
+	// LabelIPReserved is "true" while the address stays reserved although no Pod has it; deleting such
+	// an IP releases the address.
+	LabelIPReserved = AnnotationPrefix + "ip_reserved"
+)
+
+const (
+	// Finalizer keeps a Subnet, IP or Vpc until the controller has cleaned up behind it.
+	Finalizer = "kubeovn.io/kube-ovn-controller"
+	// DeprecatedFinalizer is what old releases of Kube-OVN wrote instead of Finalizer; the controller
+	// replaces it where it is met.
+	DeprecatedFinalizer = "kube-ovn-controller"
+)
+
+// ProviderOVN is the provider of Subnets that are OVN logical switches; an empty provider means the same.
+const ProviderOVN = "ovn"
+
+// Names that exist in every cluster unless flags of the controller say otherwise.
+const (
+	// DefaultVpc is the router that all Subnets without a spec.vpc belong to.
+	DefaultVpc = "ovn-cluster"
+	// DefaultSubnet serves the Pods of every Namespace that no other Subnet claims.
+	DefaultSubnet = "ovn-default"
+	// JoinSubnet connects the nodes to the router of the default Vpc.
+	JoinSubnet = "join"
+)
+
+// NodePortPrefix and the name of a Node give the name of the node's port and of its IP object.
+const NodePortPrefix = "node-"
