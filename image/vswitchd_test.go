@@ -1,0 +1,67 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// startSwitch runs a node's database and ovs-vswitchd in a network namespace of their own.
+func startSwitch(t *testing.T, datapath string) (sock string, vswitchd *process) {
+	t.Helper()
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for a network namespace")
+	}
+	dir := t.TempDir()
+	env := []string{"OVS_DBDIR=" + dir, "OVS_RUNDIR=" + dir, "DATAPATH=" + datapath}
+	sock = "unix:" + filepath.Join(dir, "db.sock")
+	start(t, env, "ovs-db")
+	vswitchd = prepare(env, "ovs-vswitchd")
+	vswitchd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
+	vswitchd.begin(t)
+	return sock, vswitchd
+}
+
+// haveKernelDatapath asks the kernel in the same way as the script, after it ran.
+func haveKernelDatapath() bool {
+	return exec.Command("genl", "ctrl", "get", "name", "ovs_datapath").Run() == nil
+}
+
+// TestSwitchOffersTheDatapathItHas: heddle-daemon reads datapath_types to choose the bridges' datapath.
+func TestSwitchOffersTheDatapathItHas(t *testing.T) {
+	for _, mode := range []string{"auto", "netdev"} {
+		t.Run(mode, func(t *testing.T) {
+			sock, _ := startSwitch(t, mode)
+			command(t, "ovs-vsctl", "--db="+sock, "--timeout=20", "--retry", "init") // returns when ovs-vswitchd has its configuration
+			got := command(t, "ovs-vsctl", "--db="+sock, "get", "Open_vSwitch", ".", "datapath_types")
+			if want := mode == "auto" && haveKernelDatapath(); strings.Contains(got, "system") != want {
+				t.Errorf("datapath_types is %s, want system in it: %v", got, want)
+			}
+			if got := command(t, "ovs-vsctl", "--db="+sock, "get", "Open_vSwitch", ".", "other_config"); strings.Contains(got, "flow-restore-wait") {
+				t.Errorf("a first start waits for flows: %s", got)
+			}
+		})
+	}
+}
+
+func TestSwitchRefuses(t *testing.T) {
+	for mode, want := range map[string]string{
+		"system": "this kernel has no openvswitch module and none can be loaded",
+		"dpdk":   "DATAPATH is 'dpdk', want auto, system or netdev",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			if mode == "system" && haveKernelDatapath() {
+				t.Skip("this kernel has the openvswitch module")
+			}
+			_, p := startSwitch(t, mode)
+			<-p.done
+			if p.ProcessState.Success() || !strings.Contains(p.log.String(), want) {
+				t.Errorf("%s: %s, want %q", p.ProcessState, p.log, want)
+			}
+		})
+	}
+}
