@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 )
 
@@ -15,6 +16,10 @@ type Host struct {
 	ready error
 
 	updated chan struct{}
+
+	// Of Run's goroutine.
+	uplink   *Uplink         // as the last pass knew it
+	problems map[string]bool // that were logged
 }
 
 // errNotYet is Ready's answer before the first pass.
@@ -46,14 +51,29 @@ func (h *Host) Ready() error {
 	return h.ready
 }
 
-// Run keeps the node as wanted until ctx ends, and leaves everything in place then: traffic goes on without the daemon.
-func (h *Host) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
-}
-
 // Teardown takes back everything that this package made, for an uninstall: the uplink gets its addresses and routes back
-// from br-phy, and ovn0, br-int, the routes and the tables go. Run must not run. It may be repeated after a failure.
+// from br-phy, and ovn0, br-int, the routes and the tables go. Sysctls stay: who else relies on forwarding by now cannot be
+// known. Run must not run. It may be repeated after a failure, and when it was killed.
 func (h *Host) Teardown(ctx context.Context) error {
-	return ctx.Err()
+	k, err := openKernel(h.cfg.OVS)
+	if err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	defer k.close()
+	f, err := k.facts(ctx, h.cfg, nil)
+	if err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	want := CompileTeardown(f)
+	have, err := k.observe(ctx, want)
+	if err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	p := MakePlan(have, want)
+	err = errors.Join(have.OVS, k.apply(ctx, p))
+	h.tell(want, p, err)
+	if err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	return h.Ready()
 }

@@ -1,0 +1,112 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// facts reads what Compile must know. known is the uplink of the last pass: it counts when br-phy is gone, by hand or with
+// OVS's database, and the tunnel address with it.
+func (k *kernel) facts(ctx context.Context, cfg Config, known *Uplink) (Facts, error) {
+	var f Facts
+	b, err := k.ovs.Bridge(ctx, LinkUplink)
+	switch {
+	case err != nil: // nothing is known of br-phy: see below, and the OVS part of observe
+	case b != nil && b.ExternalIDs[OwnerKey] != OwnerHost:
+		f.Foreign = true
+	case b != nil:
+		if f.Uplink, err = parseRecord(b.ExternalIDs[UplinkKey]); err != nil {
+			f.Foreign, f.Broken = true, err.Error()
+		}
+		f.Moved = err == nil
+	}
+	if f.Uplink == nil {
+		if f.Uplink, f.Unmoved, err = k.findUplink(cfg); err != nil {
+			return f, err
+		}
+	}
+	if f.Uplink == nil {
+		f.Uplink = known
+	}
+	if f.Uplink != nil {
+		if l, err := k.nl.LinkByName(f.Uplink.NIC); err == nil {
+			f.MTU = l.Attrs().MTU
+		}
+	}
+	return f, nil
+}
+
+// findUplink describes the link that carries the tunnel address, nil when there is none, or only br-phy. Addresses and routes
+// are only of interest when they are to move.
+func (k *kernel) findUplink(cfg Config) (*Uplink, []string, error) {
+	list, err := k.nl.AddrList(nil, unix.AF_UNSPEC)
+	if err != nil {
+		return nil, nil, fmt.Errorf("addresses: %w", err)
+	}
+	i := slices.IndexFunc(list, func(a netlink.Addr) bool { return addrFrom(a.IP) == cfg.EncapIP })
+	if i < 0 {
+		return nil, nil, nil
+	}
+	l, err := k.nl.LinkByIndex(list[i].LinkIndex)
+	switch {
+	case isNotFound(err), err == nil && l.Attrs().Name == LinkUplink:
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("link %d: %w", list[i].LinkIndex, err)
+	case cfg.Datapath != DatapathNetdev:
+		return &Uplink{NIC: l.Attrs().Name}, nil, nil
+	}
+	return k.describe(l)
+}
+
+// describe reads what br-phy has to take over. Routes that it cannot carry (more than one next hop, other tables) are named.
+// Routes of router advertisements are learnt again.
+func (k *kernel) describe(l netlink.Link) (*Uplink, []string, error) {
+	name := l.Attrs().Name
+	u := &Uplink{NIC: name, MAC: l.Attrs().HardwareAddr.String()}
+	u.AcceptRA, _ = readSysctl("net/ipv6/conf/" + name + "/accept_ra")
+	u.GRO, _ = readOffload(name, offloadGRO)
+	var err error
+	if u.Addrs, err = k.addrs(l); err != nil {
+		return nil, nil, err
+	}
+	var unmoved []string
+	for _, f := range []int{unix.AF_INET, unix.AF_INET6} {
+		list, err := k.nl.RouteListFiltered(f, &netlink.Route{}, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return nil, nil, fmt.Errorf("routes: %w", err)
+		}
+		for _, r := range list {
+			unmoved = append(unmoved, u.take(r, f, l.Attrs().Index)...)
+		}
+	}
+	return u, unmoved, nil
+}
+
+// take keeps a route that leads through the link, or names it when br-phy cannot have it.
+func (u *Uplink) take(r netlink.Route, family, link int) []string {
+	route, ok := routeOf(r, family)
+	route.Link = u.NIC
+	through := r.LinkIndex == link
+	switch {
+	case !ok || route.Protocol == unix.RTPROT_RA || route.Protocol == RouteProtocol:
+	case through && r.Table == unix.RT_TABLE_MAIN && r.Via == nil:
+		u.Routes = append(u.Routes, route)
+	case through || nexthop(r, link):
+		return []string{fmt.Sprintf("%s in table %d", route.Dst, r.Table)}
+	}
+	return nil
+}
+
+func nexthop(r netlink.Route, link int) bool {
+	for _, h := range r.MultiPath {
+		if h.LinkIndex == link {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,111 @@
+package host
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+)
+
+// Kernel priorities of the base chains: NF_IP_PRI_NAT_SRC, and first of all at ingress.
+const (
+	prioritySNAT    = 100
+	priorityIngress = -500
+)
+
+// nat is the table that hides Pods of natOutgoing Subnets behind the node when they talk to the outside. The number of
+// rules does not depend on the cluster: what changes are elements of sets.
+//
+// Inside, and so never masqueraded: Subnets, the join network, Services, nodes. A reply to a connection from the outside is
+// not masqueraded either, since nat chains see only the first packet of a connection.
+func (c *compiler) nat(join map[int]joinFamily, subnets []subnet) {
+	table := Table{Family: "inet"}
+	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: prioritySNAT}
+	for _, f := range []int{4, 6} {
+		sets, rule := c.natFamily(f, join, subnets)
+		table.Sets = append(table.Sets, sets...)
+		post.Rules = append(post.Rules, rule)
+	}
+	table.Chains = []Chain{post}
+	table.sort()
+	c.out.Segments = append(c.out.Segments, Segment{Name: "nat", Tables: []Table{table}})
+}
+
+func (c *compiler) natFamily(f int, join map[int]joinFamily, subnets []subnet) ([]Set, Rule) {
+	var sources, inside []netip.Prefix
+	for _, s := range subnets {
+		if family(s.prefix.Addr()) != f {
+			continue
+		}
+		inside = append(inside, s.prefix)
+		if s.natOutgoing {
+			sources = append(sources, s.prefix)
+		}
+	}
+	if j, ok := join[f]; ok {
+		inside = append(inside, j.cidr)
+	}
+	for _, p := range c.cfg.ServiceCIDRs {
+		if family(p.Addr()) == f {
+			inside = append(inside, p.Masked())
+		}
+	}
+	v, ip, typ := "-v4", "ip", "ipv4_addr"
+	if f == 6 {
+		v, ip, typ = "-v6", "ip6", "ipv6_addr"
+	}
+	return []Set{
+			{Name: "nat-outgoing" + v, Type: typ, Interval: true, Elements: disjoint(sources)},
+			{Name: "cluster" + v, Type: typ, Interval: true, Elements: disjoint(inside)},
+			{Name: "nodes" + v, Type: typ, Elements: c.nodesOf(f)},
+		}, newRule(ip + " saddr @nat-outgoing" + v + " " + ip + " daddr != @cluster" + v + " " + ip + " daddr != @nodes" + v +
+			" masquerade fully-random")
+}
+
+func (c *compiler) nodesOf(f int) []string {
+	var out []string
+	for _, s := range c.in.NodeIPs {
+		if a, af := parseAddr(s); af == f {
+			out = append(out, a.String())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// disjoint drops prefixes that another one contains: an interval set refuses overlaps, and two prefixes overlap only in
+// this way.
+func disjoint(in []netip.Prefix) []string {
+	in = sorted(in, func(a, b netip.Prefix) int {
+		if a.Bits() != b.Bits() {
+			return a.Bits() - b.Bits()
+		}
+		return a.Addr().Compare(b.Addr())
+	})
+	var kept []netip.Prefix
+	for _, p := range in {
+		if !slices.ContainsFunc(kept, p.Overlaps) {
+			kept = append(kept, p)
+		}
+	}
+	out := make([]string, 0, len(kept))
+	for _, p := range kept {
+		out = append(out, p.String())
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ingress is the table that keeps the host's own stack from the packets of the NIC in br-phy. ovs-vswitchd reads a copy of
+// each by a packet socket, before this hook; the stack would answer a second time, since Linux accepts a packet for any of
+// its addresses on any link (OVS, Documentation/intro/install/userspace.rst, "Firewall Rules").
+func ingress(nic string) Table {
+	return Table{Family: "netdev", Chains: []Chain{{
+		Name: "uplink", Type: "filter", Hook: "ingress", Priority: priorityIngress, Device: nic, Rules: []Rule{newRule("iifname " + nic + " drop")},
+	}}}
+}
+
+func newRule(text string) Rule {
+	sum := sha256.Sum256([]byte(text))
+	return Rule{Text: text, Comment: "heddle " + hex.EncodeToString(sum[:6])}
+}
