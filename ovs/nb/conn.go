@@ -172,47 +172,50 @@ func (c *Conn) Done() <-chan struct{} { return c.done }
 // Changed receives a value when rows have changed that Sync has not seen.
 func (c *Conn) Changed() <-chan struct{} { return c.wake }
 
-// Sync brings the index up to date and returns the owners whose rows somebody else has changed since.
-func (c *Conn) Sync() []Owner {
+// Drift is what somebody else has changed.
+type Drift struct {
+	Owners []Owner // whose rows were changed or removed
+	Refs   []Ref   // rows that came or went
+}
+
+// Sync brings the index up to date and returns what somebody else has changed since.
+func (c *Conn) Sync() Drift {
 	c.mu.Lock()
 	events := c.pending
 	c.pending = nil
 	c.mu.Unlock()
-	var owners []Owner
+	var drift Drift
 	for _, e := range events {
-		owners = append(owners, c.refresh(e.table, e.uuid)...)
+		c.index.put(e.table, e.uuid, c.model(e.table, e.uuid), &drift)
 	}
-	return tidy(owners)
+	return drift.tidy()
 }
 
-// Rescan reads every row again and returns the owners that looked different before: events are hints, and may be lost.
-func (c *Conn) Rescan() []Owner {
-	var owners []Owner
+// Rescan reads every row again and returns what looked different before: events are hints, and may be lost.
+func (c *Conn) Rescan() Drift {
+	var drift Drift
 	seen := make(map[string]bool, len(c.index.rows))
 	for i := range tables {
 		t := &tables[i]
 		for uuid, m := range c.client.Cache().Table(t.Name).RowsShallow() {
 			seen[uuid] = true
-			owners = append(owners, c.index.put(t, uuid, m)...)
+			c.index.put(t, uuid, m, &drift)
 		}
 	}
 	for uuid, e := range c.index.rows {
 		if !seen[uuid] {
-			owners = append(owners, c.index.put(e.Table, uuid, nil)...)
+			c.index.put(e.Table, uuid, nil, &drift)
 		}
 	}
-	return tidy(owners)
+	return drift.tidy()
 }
 
-// tidy sorts owners and drops duplicates and the owner of rows that are nobody's.
-func tidy(owners []Owner) []Owner {
-	slices.SortFunc(owners, Owner.Compare)
-	owners = slices.Compact(owners)
-	return slices.DeleteFunc(owners, func(o Owner) bool { return o == Owner{} })
-}
-
-func (c *Conn) refresh(t *Table, uuid string) []Owner {
-	return c.index.put(t, uuid, c.model(t, uuid))
+// tidy sorts, drops duplicates and the owner of rows that are nobody's.
+func (d Drift) tidy() Drift {
+	slices.SortFunc(d.Owners, Owner.Compare)
+	d.Owners = slices.Compact(d.Owners)
+	d.Owners = slices.DeleteFunc(d.Owners, func(o Owner) bool { return o == Owner{} })
+	return d
 }
 
 // model reads a row from the cache; nil, and not a typed nil, when there is none.
@@ -366,7 +369,8 @@ func (c *Conn) Commit(ctx context.Context, txn Txn) error {
 		if change.Action == Create {
 			uuid = results[change.op+1].UUID.GoUUID
 		}
-		c.refresh(tablesByName[change.Ref.Table], uuid)
+		t := tablesByName[change.Ref.Table]
+		c.index.put(t, uuid, c.model(t, uuid), &Drift{})
 	}
 	return nil
 }
@@ -388,4 +392,12 @@ func (c *Conn) transact(ctx context.Context, ops []ovsdb.Operation) ([]ovsdb.Ope
 		}
 	}
 	return results, nil
+}
+
+// Size counts the rows that carry an owner of ours.
+func (c *Conn) Size() (n int) {
+	for _, uuids := range c.index.byOwner {
+		n += len(uuids)
+	}
+	return n
 }

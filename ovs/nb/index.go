@@ -39,30 +39,27 @@ func entryOf(t *Table, uuid string, m model.Model) entry {
 	return entry{f, r.sum()}
 }
 
-// put records what a row looks like now; m is nil when it is gone. It returns the owners that see something else than
-// before: nobody when the row is as it was last put.
-func (x *index) put(t *Table, uuid string, m model.Model) (changed []Owner) {
+// put records what a row looks like now, nil when it is gone, and adds to drift whose row it was and is; nothing when the row
+// is as it was last put.
+func (x *index) put(t *Table, uuid string, m model.Model, drift *Drift) {
 	old, had := x.rows[uuid]
-	if m == nil {
-		if had {
-			x.drop(old)
-			changed = append(changed, old.Owner)
-		}
-		return changed
+	var now entry
+	if m != nil {
+		now = entryOf(t, uuid, m)
 	}
-	now := entryOf(t, uuid, m)
-	if had && old == now {
-		return nil
+	if old == now {
+		return
 	}
 	if had {
 		x.drop(old)
-		changed = append(changed, old.Owner)
+		drift.Owners = append(drift.Owners, old.Owner)
+		drift.Refs = append(drift.Refs, old.Ref())
 	}
-	x.add(now)
-	if !had || now.Owner != old.Owner {
-		changed = append(changed, now.Owner)
+	if m != nil {
+		x.add(now)
+		drift.Owners = append(drift.Owners, now.Owner)
+		drift.Refs = append(drift.Refs, now.Ref())
 	}
-	return changed
 }
 
 func (x *index) add(e entry) {

@@ -206,7 +206,7 @@ func TestSomebodyElsesHand(t *testing.T) {
 		case <-t.Context().Done():
 			t.Fatal("the deletion was not noticed")
 		}
-		changed = conn.Sync()
+		changed = conn.Sync().Owners
 	}
 	if !slices.Equal(changed, []nb.Owner{web.Owner}) {
 		t.Errorf("changed: %v", changed)

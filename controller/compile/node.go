@@ -1,0 +1,50 @@
+package compile
+
+import (
+	"net/netip"
+
+	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
+)
+
+// Priorities of router policies, Kube-OVN's numbers.
+const (
+	priorityNode    = 30000 // traffic to a node's own address goes to that node
+	priorityGateway = 29000 // everything else leaves by the node of the Pod
+)
+
+// node wants the node's port on the join switch, the policies that lead to the node's own addresses, and one policy for
+// each family that makes the node the gateway of the Pods on it. The router runs where the packet starts, so
+// is_chassis_resident picks the right policy there: one row for each node, none for each Subnet or Pod.
+func node(v *state.View, name string, out *Output) {
+	obj := v.Node(name)
+	if obj == nil || len(obj.JoinIPs) == 0 {
+		return
+	}
+	port, router := NodePort(name), v.Config().DefaultVpc
+	out.Row(nb.Row{
+		ID:    port,
+		Model: &db.LogicalSwitchPort{Name: port, Addresses: []string{obj.Addresses()}},
+		In:    []nb.Edge{inSwitch(v.Config().JoinSubnet)},
+	})
+	for _, join := range obj.JoinIPs {
+		out.Row(policy(router, port, priorityGateway, family(join)+` && is_chassis_resident("`+port+`")`,
+			db.LogicalRouterPolicyActionReroute, join.String()))
+		for _, ip := range obj.InternalIPs {
+			if ip.Is4() == join.Is4() {
+				out.Row(policy(router, port, priorityNode, ipMatch(ip, "dst", ip), db.LogicalRouterPolicyActionReroute, join.String()))
+			}
+		}
+	}
+}
+
+// NodePort is the name of a node's port on the join switch, of its IP object, and the iface-id of its interface.
+func NodePort(node string) string { return "node-" + node }
+
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "ip4"
+	}
+	return "ip6"
+}

@@ -1,0 +1,132 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
+)
+
+// prioritySubnet lets traffic to a Subnet take the router's connected route before any policy of a gateway sends it
+// elsewhere (Kube-OVN's number; its users look for it).
+const prioritySubnet = 31000
+
+// subnet wants a switch, its link to the VPC's router, and the policies that keep traffic between Subnets inside.
+func subnet(v *state.View, name string, out *Output) {
+	obj := v.Subnet(name)
+	if obj == nil {
+		return
+	}
+	out.Problems = SubnetProblems(v, obj)
+	if len(out.Problems) > 0 {
+		return
+	}
+	router := obj.Vpc
+	port, link := router+"-"+name, name+"-"+router
+	out.Row(nb.Row{ID: name, Model: &db.LogicalSwitch{Name: name}})
+	out.Row(nb.Row{
+		ID: link,
+		Model: &db.LogicalSwitchPort{
+			Name: link, Type: "router", Addresses: []string{"router"}, Options: map[string]string{"router-port": port},
+		},
+		In: []nb.Edge{inSwitch(name)},
+	})
+	out.Row(nb.Row{
+		ID:    port,
+		Model: &db.LogicalRouterPort{Name: port, MAC: gatewayMAC(obj.Gateways), Networks: networks(obj)},
+		In:    []nb.Edge{inRouter(router, "ports")},
+	})
+	for _, cidr := range obj.CIDRs {
+		out.Row(policy(router, name, prioritySubnet, ipMatch(cidr.Addr(), "dst", cidr), db.LogicalRouterPolicyActionAllow))
+	}
+}
+
+// SubnetProblems says why a Subnet cannot be served. No address is given out in such a Subnet, and it gets no rows.
+func SubnetProblems(v *state.View, obj *state.Subnet) []Problem {
+	var out Output
+	if obj.Invalid != "" {
+		out.Problem(ReasonInvalid, "%s", obj.Invalid)
+		return out.Problems
+	}
+	for _, field := range obj.Unsupported {
+		out.Problem(ReasonNotSupported, "spec.%s is not supported yet", field)
+	}
+	if obj.Vpc != v.Config().DefaultVpc {
+		out.Problem(ReasonNotSupported, "spec.vpc: only the VPC %s is supported yet", v.Config().DefaultVpc)
+	}
+	if obj.Name == obj.Vpc {
+		out.Problem(ReasonInvalid, "a Subnet must not have the name of its VPC")
+	}
+	for _, cidr := range obj.CIDRs {
+		overlaps(v, obj, cidr, &out)
+	}
+	return out.Problems
+}
+
+// overlaps finds everything that uses addresses of a Subnet's range already.
+func overlaps(v *state.View, obj *state.Subnet, cidr netip.Prefix, out *Output) {
+	for _, service := range v.Config().ServiceCIDRs {
+		if service.Overlaps(cidr) {
+			out.Problem(ReasonConflict, "CIDR %s overlaps the Service CIDR %s", cidr, service)
+		}
+	}
+	for _, other := range v.SubnetsOf(obj.Vpc) {
+		if other.Name == obj.Name || other.Invalid != "" || !yields(obj, other, v.Config().JoinSubnet) {
+			continue
+		}
+		for _, theirs := range other.CIDRs {
+			if theirs.Overlaps(cidr) {
+				out.Problem(ReasonConflict, "CIDR %s overlaps %s of Subnet %s", cidr, theirs, other.Name)
+			}
+		}
+	}
+	for _, node := range v.Nodes() {
+		for _, ip := range node.InternalIPs {
+			if cidr.Contains(ip) {
+				out.Problem(ReasonConflict, "CIDR %s contains the address %s of Node %s", cidr, ip, node.Name)
+			}
+		}
+	}
+}
+
+// yields tells which of two Subnets gives way: the younger one, but never the join Subnet.
+func yields(obj, other *state.Subnet, join string) bool {
+	if obj.Name == join || other.Name == join {
+		return other.Name == join
+	}
+	return other.Older(obj)
+}
+
+// networks are the router port's addresses: the gateways with the length of their ranges.
+func networks(obj *state.Subnet) []string {
+	list := make([]string, len(obj.CIDRs))
+	for i, cidr := range obj.CIDRs {
+		list[i] = netip.PrefixFrom(obj.Gateways[i], cidr.Bits()).String()
+	}
+	return list
+}
+
+func inSwitch(name string) nb.Edge {
+	return nb.Edge{Parent: nb.Ref{Table: db.LogicalSwitchTable, ID: name}, Column: "ports"}
+}
+
+// policy is a router policy of an owner; who names the owner and must be unique together with the match.
+func policy(router, who string, priority int, match, action string, nexthops ...string) nb.Row {
+	return nb.Row{
+		ID: fmt.Sprintf("%s %d %s", who, priority, match),
+		Model: &db.LogicalRouterPolicy{
+			Priority: priority, Match: match, Action: action, Nexthops: nexthops,
+		},
+		In: []nb.Edge{inRouter(router, "policies")},
+	}
+}
+
+// ipMatch prints an OVN match on an address of a family, as ip4.dst == 10.16.0.0/16.
+func ipMatch(family netip.Addr, side string, value fmt.Stringer) string {
+	if family.Is4() {
+		return "ip4." + side + " == " + value.String()
+	}
+	return "ip6." + side + " == " + value.String()
+}

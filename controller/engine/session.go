@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/heddle-net/heddle/controller/compile"
+	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/ovs/nb"
+)
+
+// session is the work on one connection.
+type session struct {
+	*Engine
+	conn    *nb.Conn
+	limiter *rate.Limiter
+	waiting *waiting
+	synced  bool
+	// held are the owners whose removal waits for Release.
+	held map[nb.Owner]bool
+	// drifted are owners whose rows somebody else has changed, audited those that wait to be compared for no reason but
+	// the time: what is repaired then, no event explains.
+	drifted, audited map[nb.Owner]bool
+}
+
+func newSession(e *Engine, conn *nb.Conn) *session {
+	return &session{
+		Engine: e, conn: conn, limiter: rate.NewLimiter(rate.Limit(e.cfg.Rate), e.cfg.Burst),
+		waiting: newWaiting(), drifted: make(map[nb.Owner]bool), audited: make(map[nb.Owner]bool),
+	}
+}
+
+func (s *session) run(ctx context.Context) error {
+	if err := s.conn.Acquire(ctx); err != nil {
+		return err
+	}
+	s.start()
+	audit := time.NewTicker(s.cfg.Audit)
+	defer audit.Stop()
+	for {
+		if err := s.drain(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.conn.Done():
+			return nil
+		case <-s.cfg.Store.Dirty():
+		case <-s.conn.Changed():
+			s.repair(s.conn.Sync())
+		case <-audit.C:
+			s.repair(s.conn.Rescan())
+			s.audit()
+		case <-s.release:
+			s.letGo()
+		}
+	}
+}
+
+// drain commits until nothing waits.
+func (s *session) drain(ctx context.Context) error {
+	for {
+		if err := s.linger(ctx); err != nil {
+			return err
+		}
+		owners, event := s.cfg.Store.Take(s.cfg.Batch)
+		if len(owners) == 0 {
+			s.setSynced()
+			return nil
+		}
+		for _, o := range owners {
+			if event {
+				delete(s.audited, o)
+			}
+		}
+		s.repair(s.conn.Sync())
+		if err := s.apply(ctx, owners); err != nil {
+			return err
+		}
+	}
+}
+
+// linger lets changes gather when they come faster than the rate: the first ones of a burst commit at once, a transaction
+// that is full waits for nothing.
+func (s *session) linger(ctx context.Context) error {
+	n := s.cfg.Store.Waiting()
+	if n == 0 || n >= s.cfg.Batch {
+		return nil
+	}
+	if delay := s.limiter.Reserve().Delay(); delay > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.conn.Done():
+			return errors.New("northbound database: connection lost")
+		case <-time.After(delay):
+		}
+	}
+	return nil
+}
+
+func (s *session) setSynced() {
+	if !s.synced {
+		s.synced = true
+		s.cfg.Sink.Synced(true)
+		s.cfg.Log.Info("The northbound database agrees with Kubernetes", "rows", s.conn.Size())
+	}
+}
+
+// repair marks owners whose rows somebody else changed.
+func (s *session) repair(drift nb.Drift) {
+	for _, o := range drift.Owners {
+		s.drifted[o] = true
+	}
+	s.mark(drift.Owners)
+	s.mark(s.waiting.appeared(drift.Refs))
+}
+
+// mark makes owners dirty as one change. Those that are held back stay as they are: only an event of their own, which comes
+// through the state, may move them.
+func (s *session) mark(owners []nb.Owner) {
+	owners = slices.DeleteFunc(owners, func(o nb.Owner) bool { return s.held[o] })
+	if len(owners) > 0 {
+		s.cfg.Store.Mark(owners...)
+	}
+}
+
+// audit compiles and compares everything again, behind all other work.
+func (s *session) audit() {
+	everybody := slices.DeleteFunc(s.everybody(), func(o nb.Owner) bool { return s.held[o] })
+	for _, o := range everybody {
+		s.audited[o] = true
+	}
+	s.cfg.Store.MarkBulk(everybody...)
+}
+
+// apply makes the owners' rows what they want, in one transaction. What the database refuses is halved.
+func (s *session) apply(ctx context.Context, owners []nb.Owner) error {
+	wants, problems := s.compile(owners)
+	txn := nb.Plan(s.conn, wants)
+	err := s.conn.Commit(ctx, txn)
+	s.stats.commit(txn)
+	switch {
+	case errors.Is(err, nb.ErrRefused) && len(owners) > 1:
+		half := len(owners) / 2
+		if err := s.apply(ctx, owners[:half]); err != nil {
+			return err
+		}
+		return s.apply(ctx, owners[half:])
+	case errors.Is(err, nb.ErrRefused):
+		s.cfg.Log.Error(err, "The database refuses an owner", "owner", owners[0].String())
+		s.refused(owners[0], problems[owners[0]], err)
+		return nil
+	case err != nil:
+		return fmt.Errorf("commit %d owners: %w", len(owners), err)
+	}
+	s.follow(txn)
+	s.report(wants, txn, problems)
+	return nil
+}
+
+// compile asks the compilers. It reads the state as it is now, not as it was when the owners became dirty.
+func (s *session) compile(owners []nb.Owner) ([]nb.Want, map[nb.Owner][]compile.Problem) {
+	wants := make([]nb.Want, 0, len(owners))
+	problems := make(map[nb.Owner][]compile.Problem)
+	for _, owner := range owners {
+		var out compile.Output
+		s.cfg.Store.Compile(owner, func(v *state.View) { out = compile.Owner(v, owner) })
+		wants = append(wants, nb.Want{Owner: owner, Rows: out.Rows})
+		if len(out.Problems) > 0 {
+			problems[owner] = out.Problems
+		}
+	}
+	s.stats.Compiled.Add(uint64(len(owners)))
+	return wants, problems
+}
+
+// follow wakes the owners that waited for what the transaction did, and notes those that wait now.
+func (s *session) follow(txn nb.Txn) {
+	var woken []nb.Owner
+	for _, c := range txn.Changes {
+		if c.Action != nb.Modify {
+			woken = append(woken, s.waiting.appeared([]nb.Ref{c.Ref})...)
+		}
+		woken = append(woken, s.waiting.moved(c.Owner)...)
+		if s.drifted[c.Owner] || s.audited[c.Owner] {
+			s.stats.DriftRepaired.Add(1)
+			s.cfg.Log.Info("Repaired a row that differed without an event", "row", c.Ref.String(), "action", string(c.Action), "columns", c.Columns)
+		}
+	}
+	s.mark(woken)
+	for _, b := range txn.Blocked {
+		s.mark(s.waiting.block(b))
+	}
+	for _, m := range txn.Missing {
+		s.waiting.add(m.Ref, m.Owner)
+	}
+}
+
+func (s *session) report(wants []nb.Want, txn nb.Txn, problems map[nb.Owner][]compile.Problem) {
+	blocked := make(map[nb.Owner]*nb.Blocked, len(txn.Blocked))
+	for i := range txn.Blocked {
+		blocked[txn.Blocked[i].Owner] = &txn.Blocked[i]
+	}
+	results := make([]Result, len(wants))
+	for i, w := range wants {
+		results[i] = Result{Owner: w.Owner, Rows: len(w.Rows), Problems: problems[w.Owner], Blocked: blocked[w.Owner]}
+		delete(s.drifted, w.Owner)
+		delete(s.audited, w.Owner)
+		if blocked[w.Owner] == nil && len(w.Rows) == 0 && len(problems[w.Owner]) == 0 {
+			s.cfg.Store.Forget(w.Owner)
+		}
+	}
+	s.cfg.Sink.Done(results)
+}
+
+// reasonRefused is the problem of an owner whose rows the database does not take.
+const reasonRefused = "RefusedByDatabase"
+
+func (s *session) refused(owner nb.Owner, problems []compile.Problem, err error) {
+	problems = append(problems, compile.Problem{Reason: reasonRefused, Text: err.Error()})
+	s.cfg.Sink.Done([]Result{{Owner: owner, Problems: problems, Blocked: &nb.Blocked{Owner: owner, Reason: reasonRefused}}})
+}

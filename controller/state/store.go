@@ -1,0 +1,178 @@
+package state
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/heddle-net/heddle/ovs/nb"
+)
+
+// Owner kinds: who wants rows. Compilers are registered under these names.
+const (
+	KindVpc    = "vpc"
+	KindSubnet = "subnet"
+	KindNode   = "node"
+	KindPod    = "pod"
+)
+
+type tableID uint8
+
+const (
+	vpcs tableID = iota
+	subnets
+	nodes
+	pods
+)
+
+// Config is what does not change while the controller runs.
+type Config struct {
+	DefaultVpc    string
+	DefaultSubnet string
+	JoinSubnet    string
+	ServiceCIDRs  []netip.Prefix
+}
+
+// Store holds all tables. It is safe for concurrent use.
+type Store struct {
+	Vpcs    *Table[Vpc]
+	Subnets *Table[Subnet]
+	Nodes   *Table[Node]
+	Pods    *Table[Pod]
+
+	config  Config
+	mu      sync.Mutex
+	readers map[read]map[nb.Owner]bool
+	reads   map[nb.Owner][]read
+	queue   *queue
+}
+
+// read is one thing that a compiler looked at: a key (index 0), or a value in an index.
+type read struct {
+	table tableID
+	index uint8
+	value string
+}
+
+// New returns an empty store.
+func New(config Config) *Store {
+	s := &Store{config: config, readers: make(map[read]map[nb.Owner]bool), reads: make(map[nb.Owner][]read), queue: newQueue()}
+	s.Vpcs = newTable(s, vpcs, KindVpc, (*Vpc).equal)
+	s.Subnets = newTable(s, subnets, KindSubnet, (*Subnet).equal, func(s *Subnet) string { return s.Vpc })
+	s.Nodes = newTable(s, nodes, KindNode, (*Node).equal, func(*Node) string { return "" })
+	s.Pods = newTable(s, pods, KindPod, (*Pod).equal)
+	return s
+}
+
+// Config returns what New was given.
+func (s *Store) Config() Config { return s.config }
+
+// Owners lists the owner of every object.
+func (s *Store) Owners() []nb.Owner {
+	var owners []nb.Owner
+	for _, key := range s.Vpcs.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindVpc, Key: key})
+	}
+	for _, key := range s.Subnets.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindSubnet, Key: key})
+	}
+	for _, key := range s.Nodes.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindNode, Key: key})
+	}
+	for _, key := range s.Pods.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})
+	}
+	return owners
+}
+
+// View is how a compiler reads: everything that it asks for is recorded under its owner. It is valid inside Compile only.
+type View struct {
+	store *Store
+	owner nb.Owner
+	reads []read
+}
+
+// Compile forgets what the owner has read before and runs f, during which nothing changes.
+func (s *Store) Compile(owner nb.Owner, f func(*View)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := &View{store: s, owner: owner}
+	f(v)
+	s.setReads(owner, v.reads)
+}
+
+// Inspect runs f without recording anything: for reporters and deciders that need a consistent look at several objects.
+func (s *Store) Inspect(f func(*View)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&View{store: s})
+}
+
+// Forget drops the records of an owner that has no object and no rows any more.
+func (s *Store) Forget(owner nb.Owner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setReads(owner, nil)
+}
+
+func (s *Store) setReads(owner nb.Owner, now []read) {
+	old := s.reads[owner]
+	if slices.Equal(old, now) {
+		return
+	}
+	for _, r := range old {
+		if !slices.Contains(now, r) {
+			s.dropReader(r, owner)
+		}
+	}
+	for _, r := range now {
+		if s.readers[r] == nil {
+			s.readers[r] = make(map[nb.Owner]bool)
+		}
+		s.readers[r][owner] = true
+	}
+	s.reads[owner] = now
+	if len(now) == 0 {
+		delete(s.reads, owner)
+	}
+}
+
+func (s *Store) dropReader(r read, owner nb.Owner) {
+	delete(s.readers[r], owner)
+	if len(s.readers[r]) == 0 {
+		delete(s.readers, r)
+	}
+}
+
+func (s *Store) readersOf(r read, into map[nb.Owner]bool) {
+	for owner := range s.readers[r] {
+		into[owner] = true
+	}
+}
+
+func (v *View) record(r read) {
+	if !slices.Contains(v.reads, r) {
+		v.reads = append(v.reads, r)
+	}
+}
+
+// Config returns what does not change while the controller runs.
+func (v *View) Config() Config { return v.store.config }
+
+// Vpc returns the VPC of that name, nil when there is none.
+func (v *View) Vpc(name string) *Vpc { return v.store.Vpcs.get(v, name) }
+
+// Subnet returns the Subnet of that name, nil when there is none.
+func (v *View) Subnet(name string) *Subnet { return v.store.Subnets.get(v, name) }
+
+// SubnetsOf lists the Subnets of a VPC by name.
+func (v *View) SubnetsOf(vpc string) []*Subnet { return v.store.Subnets.by(v, 0, vpc) }
+
+// Node returns the Node of that name, nil when there is none.
+func (v *View) Node(name string) *Node { return v.store.Nodes.get(v, name) }
+
+// Nodes lists all Nodes by name.
+func (v *View) Nodes() []*Node { return v.store.Nodes.by(v, 0, "") }
+
+// Pod returns the Pod with that namespace/name, nil when there is none.
+func (v *View) Pod(key string) *Pod { return v.store.Pods.get(v, key) }
