@@ -9,12 +9,12 @@ import (
 // ConflictError says that another owner holds the address (or the MAC, then Addr is not valid).
 type ConflictError struct {
 	Addr   netip.Addr
-	MAC    string
+	MAC    MAC
 	Holder string
 }
 
 func (e *ConflictError) Error() string {
-	if e.MAC != "" {
+	if e.MAC != (MAC{}) {
 		return fmt.Sprintf("MAC %s is held by %s", e.MAC, e.Holder)
 	}
 	return fmt.Sprintf("%s is held by %s", e.Addr, e.Holder)

@@ -34,7 +34,7 @@ type family struct {
 	used     Set
 	fresh    Set
 	released queue
-	holders  map[netip.Addr]string
+	holders  map[netip.Addr]*holding
 }
 
 // newFamily expects a valid, masked CIDR.
@@ -43,7 +43,7 @@ func newFamily(cidr netip.Prefix) (*family, error) {
 	if all.First == all.Last {
 		return nil, fmt.Errorf("CIDR %s has a single address: no room for a gateway and a Pod", cidr)
 	}
-	f := &family{cidr: cidr, special: map[netip.Addr]string{}, holders: map[netip.Addr]string{}}
+	f := &family{cidr: cidr, special: map[netip.Addr]string{}, holders: map[netip.Addr]*holding{}}
 	f.fresh.Add(all)
 	if all.First.Next() == all.Last {
 		return f, nil // both addresses of a /31 and a /127 are usable: RFC 3021, RFC 6164
@@ -89,11 +89,11 @@ func (f *family) next() (netip.Addr, error) {
 	return netip.Addr{}, &ExhaustedError{Family: FamilyOf(f.cidr.Addr()), CIDR: f.cidr}
 }
 
-func (f *family) take(owner string, a netip.Addr) {
+func (f *family) take(h *holding, a netip.Addr) {
 	f.fresh.Remove(single(a))
 	f.released.remove(a)
 	f.used.Add(single(a))
-	f.holders[a] = owner
+	f.holders[a] = h
 }
 
 func (f *family) release(a netip.Addr) {
@@ -111,8 +111,8 @@ func (f *family) release(a netip.Addr) {
 
 // adopt brings the holders and the order of releases of the family's former self.
 func (f *family) adopt(old *family) {
-	for a, owner := range old.holders {
-		f.take(owner, a)
+	for a, h := range old.holders {
+		f.take(h, a)
 	}
 	for _, a := range old.released.ring {
 		if a.IsValid() && f.fresh.Contains(a) {

@@ -7,11 +7,10 @@ import (
 	"slices"
 )
 
-// Lease is what one owner holds in one Subnet: at most one address of each family, and a MAC in the form
-// "0a:58:0a:10:00:02".
+// Lease is what one owner holds in one Subnet: a MAC, and at most one address of each family.
 type Lease struct {
 	V4, V6 netip.Addr
-	MAC    string
+	MAC    MAC
 }
 
 // Addrs returns the valid addresses, IPv4 first.
@@ -37,8 +36,17 @@ func (l *Lease) addr(f Family) *netip.Addr {
 type Request struct {
 	Families []Family     // these must be in the lease
 	Static   []netip.Addr // these too; at most one of each family
-	MAC      string       // in any form that net.ParseMAC reads; "" leaves it to the pool
+	MAC      string       // read by ParseMAC; "" leaves it to the pool
 }
+
+// holding is a Lease with its owner. The maps of a Pool share one for each owner.
+type holding struct {
+	owner string
+	Lease
+}
+
+// others tells whether somebody else than owner has h; nobody has nil.
+func (h *holding) others(owner string) bool { return h != nil && h.owner != owner }
 
 // Acquire gives owner what it asks for, or changes nothing and returns a *ConflictError, *ExhaustedError, *OutsideError,
 // *ReservedError or *RequestError.
@@ -51,12 +59,11 @@ func (p *Pool) Acquire(owner string, req Request) (Lease, error) {
 	if owner == "" {
 		return Lease{}, errNoOwner
 	}
-	held := p.leases[owner]
-	want, err := p.plan(owner, held, req)
+	want, err := p.plan(owner, p.held(owner), req)
 	if err != nil {
 		return Lease{}, err
 	}
-	p.commit(owner, held, want)
+	p.commit(owner, want)
 	return want, nil
 }
 
@@ -70,7 +77,7 @@ func (p *Pool) Hold(owner string, addrs []netip.Addr, mac string) error {
 	if owner == "" {
 		return errNoOwner
 	}
-	held := p.leases[owner]
+	held := p.held(owner)
 	want := held
 	var named [2]bool
 	var errs []error
@@ -81,7 +88,7 @@ func (p *Pool) Hold(owner string, addrs []netip.Addr, mac string) error {
 		var err error
 		want.MAC, err = p.pickMAC(owner, held, want, mac)
 		errs = append(errs, err)
-		p.commit(owner, held, want)
+		p.commit(owner, want)
 	}
 	return errors.Join(errs...)
 }
@@ -90,8 +97,8 @@ func (p *Pool) Hold(owner string, addrs []netip.Addr, mac string) error {
 func (p *Pool) Release(owner string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	held, ok := p.leases[owner]
-	p.commit(owner, held, Lease{})
+	_, ok := p.leases[owner]
+	p.commit(owner, Lease{})
 	return ok
 }
 
@@ -107,7 +114,10 @@ func (p *Pool) plan(owner string, held Lease, req Request) (Lease, error) {
 			return Lease{}, &ReservedError{Addr: a, Use: use}
 		}
 	}
-	for _, f := range p.missing(want, held, req) {
+	for f := IPv4; f <= IPv6; f++ {
+		if want.addr(f).IsValid() || !p.needs(f, held, req) {
+			continue
+		}
 		a, err := p.next(f)
 		if err != nil {
 			return Lease{}, err
@@ -129,8 +139,8 @@ func (p *Pool) claim(owner string, a netip.Addr, want *Lease, named *[2]bool) er
 	if named[kind] {
 		return &RequestError{fmt.Sprintf("two %s addresses: %s and %s", kind, *want.addr(kind), a)}
 	}
-	if holder, held := f.holders[a]; held && holder != owner {
-		return &ConflictError{Addr: a, Holder: holder}
+	if h := f.holders[a]; h.others(owner) {
+		return &ConflictError{Addr: a, Holder: h.owner}
 	}
 	*want.addr(kind), named[kind] = a, true
 	return nil
@@ -143,48 +153,48 @@ func (p *Pool) next(f Family) (netip.Addr, error) {
 	return p.families[f].next()
 }
 
-// missing are the families in which want needs an address yet.
-func (p *Pool) missing(want, held Lease, req Request) []Family {
-	needed := req.Families
-	if needed == nil && len(held.Addrs()) == 0 {
-		for i, f := range p.families {
-			if f != nil {
-				needed = append(needed, Family(i))
-			}
-		}
+func (p *Pool) needs(f Family, held Lease, req Request) bool {
+	if len(req.Families) > 0 {
+		return slices.Contains(req.Families, f)
 	}
-	return slices.DeleteFunc(slices.Clone(needed), func(f Family) bool { return want.addr(f).IsValid() })
+	return held == (Lease{}) && p.families[f] != nil
 }
 
 // pickMAC returns the MAC asked for, else the one held, else a derived one. One that was held with an address that is now
 // given up goes with it.
-func (p *Pool) pickMAC(owner string, held, want Lease, asked string) (string, error) {
+func (p *Pool) pickMAC(owner string, held, want Lease, asked string) (MAC, error) {
 	if asked != "" {
-		mac, err := parseMAC(asked)
+		mac, err := ParseMAC(asked)
 		if err != nil {
-			return "", err
+			return MAC{}, err
 		}
-		if holder, taken := p.macs[mac]; taken && holder != owner {
-			return "", &ConflictError{MAC: mac, Holder: holder}
+		if h := p.macs[mac]; h.others(owner) {
+			return MAC{}, &ConflictError{MAC: mac, Holder: h.owner}
 		}
 		return mac, nil
 	}
 	moved := held.V4.IsValid() && held.V4 != want.V4 || held.V6.IsValid() && held.V6 != want.V6
-	if held.MAC != "" && !moved {
+	if held.MAC != (MAC{}) && !moved {
 		return held.MAC, nil
 	}
-	for n := uint32(0); ; n++ { // ends: each turn tries another MAC
-		mac := derivedMAC(want.V4, want.V6, n)
-		if holder, taken := p.macs[mac]; !taken || holder == owner {
+	preferred := DefaultMAC(want.V4, want.V6)
+	for n := uint32(0); ; n++ { // ends, for there are more MACs than owners
+		mac := preferred.alternative(n)
+		if !p.macs[mac].others(owner) {
 			return mac, nil
 		}
 	}
 }
 
 // commit makes owner hold exactly want. It cannot fail.
-func (p *Pool) commit(owner string, held, want Lease) {
+func (p *Pool) commit(owner string, want Lease) {
+	h := p.leases[owner]
+	if h == nil {
+		h = &holding{owner: owner}
+		p.leases[owner] = h
+	}
 	for i, f := range p.families {
-		from, to := *held.addr(Family(i)), *want.addr(Family(i))
+		from, to := *h.addr(Family(i)), *want.addr(Family(i))
 		if from == to {
 			continue
 		}
@@ -192,18 +202,16 @@ func (p *Pool) commit(owner string, held, want Lease) {
 			f.release(from)
 		}
 		if to.IsValid() {
-			f.take(owner, to)
+			f.take(h, to)
 		}
 	}
-	if held.MAC != want.MAC {
-		delete(p.macs, held.MAC)
+	if h.MAC != want.MAC {
+		delete(p.macs, h.MAC)
 	}
-	if want.MAC != "" {
-		p.macs[want.MAC] = owner
+	if want.MAC != (MAC{}) {
+		p.macs[want.MAC] = h
 	}
-	if want == (Lease{}) {
+	if h.Lease = want; want == (Lease{}) {
 		delete(p.leases, owner)
-		return
 	}
-	p.leases[owner] = want
 }

@@ -3,7 +3,6 @@ package ipam
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -20,9 +19,9 @@ type Config struct {
 type Pool struct {
 	mu       sync.Mutex
 	config   Config
-	families [2]*family // by Family; nil where the Subnet has no such CIDR
-	leases   map[string]Lease
-	macs     map[string]string // MAC to owner
+	families [2]*family          // by Family; nil where the Subnet has no such CIDR
+	leases   map[string]*holding // by owner
+	macs     map[MAC]*holding
 }
 
 // NewPool returns an empty pool. Its errors are made for the Subnet's author.
@@ -31,7 +30,7 @@ func NewPool(c Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pool{config: c.clone(), families: families, leases: map[string]Lease{}, macs: map[string]string{}}, nil
+	return &Pool{config: c.clone(), families: families, leases: map[string]*holding{}, macs: map[MAC]*holding{}}, nil
 }
 
 // Reconfigure changes gateways and excludes, and may add the second family. Leases stay as they are, even on addresses
@@ -118,8 +117,8 @@ func (c Config) equal(o Config) bool {
 func (p *Pool) Holder(a netip.Addr) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if f := p.families[FamilyOf(a)]; f != nil {
-		return f.holders[a]
+	if f := p.families[FamilyOf(a)]; f != nil && f.holders[a] != nil {
+		return f.holders[a].owner
 	}
 	return ""
 }
@@ -128,15 +127,26 @@ func (p *Pool) Holder(a netip.Addr) string {
 func (p *Pool) Lease(owner string) (Lease, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l, ok := p.leases[owner]
-	return l, ok
+	l := p.held(owner)
+	return l, l != Lease{}
+}
+
+func (p *Pool) held(owner string) Lease {
+	if h := p.leases[owner]; h != nil {
+		return h.Lease
+	}
+	return Lease{}
 }
 
 // Leases returns a copy of all leases by owner, for audits.
 func (p *Pool) Leases() map[string]Lease {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return maps.Clone(p.leases)
+	leases := make(map[string]Lease, len(p.leases))
+	for owner, h := range p.leases {
+		leases[owner] = h.Lease
+	}
+	return leases
 }
 
 // Status is what a Subnet's status shows: Set.Count and Set.Text of each.

@@ -139,7 +139,7 @@ func show(l Lease) string {
 	for _, a := range l.Addrs() {
 		words = append(words, a.String())
 	}
-	return strings.Join(append(words, l.MAC), " ")
+	return strings.Join(append(words, l.MAC.String()), " ")
 }
 
 func showFamily(name string, s FamilyStatus) string {

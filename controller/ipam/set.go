@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // chunkSize bounds what an insertion moves. One flat slice would move a megabyte at 50,000 ranges.
@@ -47,18 +48,21 @@ func (s *Set) Add(r Range) {
 func (s *Set) Remove(r Range) {
 	from := s.seek(r.First)
 	to := from
-	var rest []Range
+	var rest [2]Range // what stays of the first and the last range in the way
+	n := 0
 	for x, ok := s.at(to); ok && x.First.Compare(r.Last) <= 0; x, ok = s.at(to) {
 		if x.First.Less(r.First) {
-			rest = append(rest, Range{First: x.First, Last: r.First.Prev()})
+			rest[n] = Range{First: x.First, Last: r.First.Prev()}
+			n++
 		}
 		if r.Last.Less(x.Last) {
-			rest = append(rest, Range{First: r.Last.Next(), Last: x.Last})
+			rest[n] = Range{First: r.Last.Next(), Last: x.Last}
+			n++
 		}
 		to = s.next(to)
 	}
 	if from != to {
-		s.splice(from, to, rest...)
+		s.splice(from, to, rest[:n]...)
 	}
 }
 
@@ -137,7 +141,7 @@ func (s *Set) Text(limit int) string {
 			text = r.Last.AppendTo(append(text, '-'))
 		}
 		if len(text) > limit {
-			return string(text[:fits]) + ",..."
+			return strings.TrimPrefix(string(text[:fits])+",...", ",")
 		}
 	}
 	return string(text)
