@@ -19,19 +19,32 @@ func (n *Node) NewNetNS() string {
 		n.tb.Fatal(err)
 	}
 	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, in the namespace that it made
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- err
-			return
-		}
-		done <- unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-	}()
+	go func() { done <- mountNetNS(path) }()
 	if err := <-done; err != nil {
 		n.tb.Fatalf("make a network namespace: %v", err)
 	}
 	n.tb.Cleanup(func() { n.DelNetNS(path) })
 	return path
+}
+
+// mountNetNS makes a namespace and binds it to the path. The thread goes back to where it came from: were it the main thread,
+// the namespace of the whole process, /proc/self/ns/net, would be the new one.
+func mountNetNS(path string) error {
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
+	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+		return back
+	}
+	runtime.UnlockOSThread()
+	return err
 }
 
 // DelNetNS removes the namespace; the kernel then removes what is in it. Twice is no error.
