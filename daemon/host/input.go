@@ -29,7 +29,12 @@ func (c *compiler) join() map[int]joinFamily {
 	}
 	cidrs := byFamily(c, "annotation cidr", c.in.CIDR, parsePrefix)
 	gateways := byFamily(c, "annotation gateway", c.in.Gateway, parseAddr)
-	for f, addr := range byFamily(c, "annotation ip_address", c.in.IP, parseAddr) {
+	addrs := byFamily(c, "annotation ip_address", c.in.IP, parseAddr)
+	for _, f := range []int{4, 6} {
+		addr, ok := addrs[f]
+		if !ok {
+			continue
+		}
 		cidr, ok := cidrs[f]
 		if !ok || !cidr.Contains(addr) {
 			c.problem("annotation cidr %q has no CIDR that contains the join address %s: it is not used", c.in.CIDR, addr)

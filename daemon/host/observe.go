@@ -53,7 +53,7 @@ func (i interest) segment(s Segment) {
 		i.bridges[name] = true
 	}
 	for _, name := range s.NoPorts {
-		i.ports[name] = true
+		i.ports[name], i.links[name] = true, true
 	}
 }
 
@@ -175,6 +175,9 @@ func (k *kernel) observeRoutes(i interest) ([]Route, error) {
 		for _, r := range list {
 			route, ok := routeOf(r, f)
 			route.Link = names[r.LinkIndex]
+			if route.Protocol == RouteProtocol && route.Link == "" {
+				route.Link = k.linkName(r.LinkIndex)
+			}
 			if ok && (route.Protocol == RouteProtocol || route.Link != "" || i.destinations[route.Dst]) {
 				out = append(out, route)
 			}
@@ -197,6 +200,15 @@ func (k *kernel) linkNames(i interest) (map[int]string, error) {
 		out[l.Attrs().Index] = name
 	}
 	return out, nil
+}
+
+// linkName finds the link of a route of ours that lies where it should not.
+func (k *kernel) linkName(index int) string {
+	l, err := k.nl.LinkByIndex(index)
+	if err != nil {
+		return "" // gone, and the route with it
+	}
+	return l.Attrs().Name
 }
 
 // routeOf leaves out what is not unicast and IPv6's link-local prefix, which belongs to its link.
