@@ -10,17 +10,17 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:validation:XValidation:rule=`(has(self.cidrBlock) && self.cidrBlock != "") || (has(self.vlan) && self.vlan != "")`,fieldPath=.cidrBlock,reason=FieldValueRequired,message="a Subnet needs a CIDR, such as 10.16.0.0/16; only an underlay Subnet (spec.vlan is set) may go without"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.cidrBlock) || oldSelf.cidrBlock == "" || has(self.cidrBlock)`,fieldPath=.cidrBlock,message="cannot be removed: make a new Subnet instead"
-// +kubebuilder:validation:XValidation:rule=`!has(self.gateway) || self.gateway == "" || !has(self.cidrBlock) || self.gateway.split(',').all(g, !isIP(g) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(g)))`,fieldPath=.gateway,message="must be inside spec.cidrBlock"
-// +kubebuilder:validation:XValidation:rule=`!has(self.gateway) || self.gateway == "" || !has(self.cidrBlock) || self.gateway.split(',').all(g, !isIP(g) || self.cidrBlock.split(',').all(c, !isCIDR(c) || cidr(c).masked().ip() != ip(g)))`,fieldPath=.gateway,message="must not be the network address of spec.cidrBlock"
-// +kubebuilder:validation:XValidation:rule=`!has(self.protocol) || self.protocol == "" || !has(self.cidrBlock) || self.cidrBlock == "" || self.protocol == (!self.cidrBlock.contains(':') ? 'IPv4' : self.cidrBlock.contains(',') ? 'Dual' : 'IPv6')`,fieldPath=.protocol,message="does not match spec.cidrBlock; leave it out, it is derived"
+// +kubebuilder:validation:XValidation:rule=`!has(self.gateway) || self.gateway == "" || !has(self.cidrBlock) || self.gateway.split(',').all(g, !isIP(g) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(g)))`,fieldPath=.gateway,messageExpression="'must be inside spec.cidrBlock, but ' + self.gateway + ' is not in ' + self.cidrBlock"
+// +kubebuilder:validation:XValidation:rule=`!has(self.gateway) || self.gateway == "" || !has(self.cidrBlock) || !self.gateway.split(',').exists(g, isIP(g) && ip(g) in self.cidrBlock.split(',').filter(c, isCIDR(c) && cidr(c).prefixLength() < (c.contains(":") ? 127 : 31)).map(c, cidr(c).masked().ip()))`,fieldPath=.gateway,messageExpression="'must not be the network address of spec.cidrBlock, as ' + self.gateway + ' is in ' + self.cidrBlock"
+// +kubebuilder:validation:XValidation:rule=`!has(self.protocol) || self.protocol == "" || !has(self.cidrBlock) || self.cidrBlock == "" || self.protocol == (!self.cidrBlock.contains(':') ? 'IPv4' : self.cidrBlock.contains(',') ? 'Dual' : 'IPv6')`,fieldPath=.protocol,messageExpression="'does not match spec.cidrBlock ' + self.cidrBlock + '; leave it out, it is derived'"
 // +kubebuilder:validation:XValidation:rule="!has(self.mtu) || self.mtu >= 1280 || !has(self.cidrBlock) || !self.cidrBlock.contains(':')",fieldPath=.mtu,message="must be at least 1280 when spec.cidrBlock has IPv6 (RFC 8200, section 5)"
 // +kubebuilder:validation:XValidation:rule=`(has(self.vpc) ? self.vpc : "") == (has(oldSelf.vpc) ? oldSelf.vpc : "") || ((!has(oldSelf.vpc) || oldSelf.vpc == "") && self.vpc == 'ovn-cluster')`,fieldPath=.vpc,message="cannot be changed, except from empty to ovn-cluster: make a new Subnet instead"
 // +kubebuilder:validation:XValidation:rule=`!has(self.natOutgoing) || !self.natOutgoing || !has(self.externalEgressGateway) || self.externalEgressGateway == ""`,fieldPath=.externalEgressGateway,message="excludes spec.natOutgoing: set one of the two"
 // +kubebuilder:validation:XValidation:rule="!has(self.logicalGateway) || !self.logicalGateway || !has(self.u2oInterconnection) || !self.u2oInterconnection",fieldPath=.logicalGateway,message="excludes spec.u2oInterconnection: set one of the two"
 // +kubebuilder:validation:XValidation:rule=`!has(self.u2oFeatures) || !has(self.u2oFeatures.overlayOnlyRouting) || !self.u2oFeatures.overlayOnlyRouting || (has(self.u2oInterconnection) && self.u2oInterconnection && has(self.vlan) && self.vlan != "")`,fieldPath=.u2oFeatures,message="overlayOnlyRouting needs spec.u2oInterconnection and spec.vlan"
-// +kubebuilder:validation:XValidation:rule=`!has(self.u2oInterconnectionIP) || self.u2oInterconnectionIP == "" || !has(self.cidrBlock) || self.u2oInterconnectionIP.split(',').all(i, !isIP(i) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(i)))`,fieldPath=.u2oInterconnectionIP,message="must be inside spec.cidrBlock"
+// +kubebuilder:validation:XValidation:rule=`!has(self.u2oInterconnectionIP) || self.u2oInterconnectionIP == "" || !has(self.cidrBlock) || self.u2oInterconnectionIP.split(',').all(i, !isIP(i) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(i)))`,fieldPath=.u2oInterconnectionIP,messageExpression="'must be inside spec.cidrBlock, but ' + self.u2oInterconnectionIP + ' is not in ' + self.cidrBlock"
 // +kubebuilder:validation:XValidation:rule=`!has(self.u2oInterconnectionIP) || self.u2oInterconnectionIP == "" || !has(self.gateway) || self.u2oInterconnectionIP.split(',').all(i, !(i in self.gateway.split(',')))`,fieldPath=.u2oInterconnectionIP,message="must differ from spec.gateway"
-// +kubebuilder:validation:XValidation:rule="!has(self.vips) || !has(self.cidrBlock) || self.vips.all(v, !isIP(v) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(v)))",fieldPath=.vips,message="every address must be inside spec.cidrBlock"
+// +kubebuilder:validation:XValidation:rule="!has(self.vips) || !has(self.cidrBlock) || self.vips.all(v, !isIP(v) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(v)))",fieldPath=.vips,messageExpression="'every address must be inside spec.cidrBlock ' + self.cidrBlock"
 type SubnetSpec struct {
 	// cidrBlock is the range that Pod addresses come from: "10.16.0.0/16", "fd00:10:16::/112", or one of each
 	// as "10.16.0.0/16,fd00:10:16::/112" (IPv4 first) for dual-stack. It may not overlap another Subnet of the
@@ -51,9 +51,9 @@ type SubnetSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	// +kubebuilder:validation:items:MaxLength=80
-	// +kubebuilder:validation:items:XValidation:rule="self.split('..').all(a, isIP(a)) && self.split('..').size() <= 2",message="must be an IP address such as 10.16.0.5, or a range such as 10.16.0.10..10.16.0.20"
+	// +kubebuilder:validation:items:XValidation:rule="self.contains('..') ? isIP(self.substring(0, self.indexOf('..'))) && isIP(self.substring(self.indexOf('..') + 2)) : isIP(self)",message="must be an IP address such as 10.16.0.5, or a range such as 10.16.0.10..10.16.0.20"
 	// +kubebuilder:validation:items:XValidation:rule="self == self.lowerAscii()",message="IPv6 must be written in lower case"
-	// +kubebuilder:validation:items:XValidation:rule="!self.contains('..') || !self.contains(':') || !self.split('..').exists(a, !a.contains(':'))",message="both ends of a range must be of one family"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[0-9.]+[.][.].*:|:.*[.][.][0-9.]+$')",message="both ends of a range must be of one family"
 	ExcludeIps []string `json:"excludeIps,omitempty"`
 	// protocol is IPv4, IPv6, Dual or Mac (an underlay Subnet without a CIDR). It is derived from cidrBlock;
 	// leave it out.
@@ -87,7 +87,7 @@ type SubnetSpec struct {
 	// +optional
 	// +kubebuilder:default=ovn
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^([a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?)?$')",message="must be ovn, <nad>.<namespace>.ovn or <nad>.<namespace>"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf || (oldSelf == '' && self == 'ovn')",message="cannot be changed: make a new Subnet instead"
 	Provider string `json:"provider,omitempty"`
 	// namespaces lists the Namespaces whose Pods get their addresses here. Example: [blue, green].
