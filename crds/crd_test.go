@@ -32,7 +32,7 @@ func TestDefinitions(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: got %s, want %s", kind, got, want)
 		}
-		if got, want := spec.Subresources != nil, kind != "IP"; got != want {
+		if got, want := servers[kind].status != nil, kind != "IP"; got != want {
 			t.Errorf("%s: status subresource %v, want %v", kind, got, want)
 		}
 		if got := columnNames(spec.AdditionalPrinterColumns); !slices.Equal(got, strings.Fields(columns)) {

@@ -82,7 +82,7 @@ func (s *server) addStrategies(validator validation.SchemaValidator) error {
 	spec := s.crd.Spec
 	kind := schema.GroupVersionKind{Group: spec.Group, Version: spec.Versions[0].Name, Kind: spec.Names.Kind}
 	typer := unstructuredscheme.NewUnstructuredObjectTyper()
-	if spec.Subresources == nil {
+	if spec.Subresources == nil || spec.Subresources.Status == nil {
 		s.main = customresource.NewStrategy(typer, false, kind, validator, nil, s.schema, nil, nil, nil)
 		return nil
 	}
