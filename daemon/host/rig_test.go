@@ -70,7 +70,7 @@ func newRig(t *testing.T, datapath Datapath) *rig {
 
 // clean takes away what a test left in the node's namespace, for the next test.
 func (r *rig) clean() {
-	for _, args := range []string{"link del eth0", "route flush proto 72", "-6 route flush proto 72"} {
+	for _, args := range []string{"link del eth0", "link del br-phy", "link del ovn0", "route flush proto 72", "-6 route flush proto 72"} {
 		_, _ = r.node.Exec("", "ip", strings.Fields(args)...)
 	}
 	for _, table := range []string{"inet heddle", "netdev heddle", "inet other"} {
