@@ -19,28 +19,29 @@ const (
 // is_chassis_resident picks the right policy there: one row for each node, none for each Subnet or Pod.
 func node(v *state.View, name string, out *Output) {
 	obj := v.Node(name)
-	if obj == nil || len(obj.JoinIPs) == 0 {
+	if obj == nil {
 		return
 	}
-	port, router := NodePort(name), v.Config().DefaultVpc
+	port, router := obj.Port(), v.Config().DefaultVpc
+	ip := v.IP(port)
+	if ip == nil {
+		return
+	}
 	out.Row(nb.Row{
 		ID:    port,
-		Model: &db.LogicalSwitchPort{Name: port, Addresses: []string{obj.Addresses()}},
-		In:    []nb.Edge{inSwitch(v.Config().JoinSubnet)},
+		Model: &db.LogicalSwitchPort{Name: port, Addresses: []string{ip.Addresses()}},
+		In:    []nb.Edge{inSwitch(ip.Subnet)},
 	})
-	for _, join := range obj.JoinIPs {
+	for _, join := range ip.IPs {
 		out.Row(policy(router, port, priorityGateway, family(join)+` && is_chassis_resident("`+port+`")`,
 			db.LogicalRouterPolicyActionReroute, join.String()))
-		for _, ip := range obj.InternalIPs {
-			if ip.Is4() == join.Is4() {
-				out.Row(policy(router, port, priorityNode, ipMatch(ip, "dst", ip), db.LogicalRouterPolicyActionReroute, join.String()))
+		for _, own := range obj.InternalIPs {
+			if own.Is4() == join.Is4() {
+				out.Row(policy(router, port, priorityNode, ipMatch(own, "dst", own), db.LogicalRouterPolicyActionReroute, join.String()))
 			}
 		}
 	}
 }
-
-// NodePort is the name of a node's port on the join switch, of its IP object, and the iface-id of its interface.
-func NodePort(node string) string { return "node-" + node }
 
 func family(a netip.Addr) string {
 	if a.Is4() {

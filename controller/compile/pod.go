@@ -6,24 +6,22 @@ import (
 	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
-// pod wants one switch port for each NIC. iface-id-ver keeps a sandbox of an earlier Pod of the same name from binding
-// the port (ovn-nb(5), Logical_Switch_Port options).
+// pod wants a switch port with the addresses of the Pod's IP object. iface-id-ver keeps a sandbox of an earlier Pod of the
+// same name from binding the port (ovn-nb(5), Logical_Switch_Port options).
 func pod(v *state.View, key string, out *Output) {
 	obj := v.Pod(key)
 	if obj == nil {
 		return
 	}
-	for _, nic := range obj.Nics {
-		port := PodPort(obj.Namespace, obj.Name)
-		out.Row(nb.Row{
-			ID: port,
-			Model: &db.LogicalSwitchPort{
-				Name: port, Addresses: []string{nic.Addresses()}, Options: map[string]string{"iface-id-ver": obj.UID},
-			},
-			In: []nb.Edge{inSwitch(nic.Subnet)},
-		})
+	ip := v.IP(obj.Port())
+	if ip == nil {
+		return
 	}
+	out.Row(nb.Row{
+		ID: obj.Port(),
+		Model: &db.LogicalSwitchPort{
+			Name: obj.Port(), Addresses: []string{ip.Addresses()}, Options: map[string]string{"iface-id-ver": obj.UID},
+		},
+		In: []nb.Edge{inSwitch(ip.Subnet)},
+	})
 }
-
-// PodPort is the name of a Pod's port, of its IP object, and the iface-id of its interface.
-func PodPort(namespace, name string) string { return name + "." + namespace }

@@ -44,18 +44,21 @@ func putSubnet(name, cidr string, age int) event {
 func putNode(i, ip int) event {
 	name := fmt.Sprintf("n%d", i)
 	return event{"node/" + name, func(s *state.Store) {
-		s.Nodes.Put(name, &state.Node{
-			Name: name, InternalIPs: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(ip)})},
-			JoinIPs: []netip.Addr{netip.AddrFrom4([4]byte{100, 64, 0, byte(10 + i)})}, MAC: "0a:58:64:40:00:0a",
-		})
+		s.Nodes.Put(name, &state.Node{Name: name, InternalIPs: []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, byte(ip)})}})
 	}}
 }
 
-func putPod(i, subnet, ip int) event {
-	pod := &state.Pod{Namespace: "default", Name: fmt.Sprintf("p%d", i), UID: fmt.Sprintf("uid-%d-%d", i, ip), Node: "n1", Nics: []state.Nic{{
-		Subnet: fmt.Sprintf("s%d", subnet), MAC: "0a:58:0a:01:00:01", IPs: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(subnet), 0, byte(ip)})},
-	}}}
+func putPod(i, uid int) event {
+	pod := &state.Pod{Namespace: "default", Name: fmt.Sprintf("p%d", i), UID: fmt.Sprintf("uid-%d", uid), Node: "n1"}
 	return event{"pod/" + pod.Key(), func(s *state.Store) { s.Pods.Put(pod.Key(), pod) }}
+}
+
+// putIP gives an address of a Subnet, or of join, to a Pod or a Node.
+func putIP(port, subnet string, net, host int) event {
+	ip := &state.IP{
+		Name: port, Subnet: subnet, MAC: "0a:58:0a:01:00:01", IPs: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(net), 0, byte(host)})},
+	}
+	return event{"ip/" + port, func(s *state.Store) { s.IPs.Put(port, ip) }}
 }
 
 func remove(e event) event {
@@ -70,6 +73,8 @@ func remove(e event) event {
 			s.Nodes.Delete(key)
 		case state.KindPod:
 			s.Pods.Delete(key)
+		case "ip":
+			s.IPs.Delete(key)
 		}
 	}}
 }
@@ -82,9 +87,9 @@ func cutKind(key string) (kind, rest string) {
 // randomEvents is a life of a small cluster: things come, change, move and go, in any order, parents after children too.
 func randomEvents(r *rand.Rand) []event {
 	events := []event{putVpc("ovn-cluster"), putSubnet("join", "100.64.0.0/16", 0)}
-	for range 30 {
+	for range 40 {
 		var e event
-		switch r.IntN(10) {
+		switch r.IntN(15) {
 		case 0:
 			e = putVpc("ovn-cluster")
 		case 1:
@@ -94,8 +99,13 @@ func randomEvents(r *rand.Rand) []event {
 			e = putSubnet(fmt.Sprintf("s%d", i), fmt.Sprintf("10.%d.0.0/16", i%3), 1+r.IntN(3))
 		case 4, 5:
 			e = putNode(r.IntN(3), r.IntN(5))
+		case 6:
+			e = putIP(state.NodePort(fmt.Sprintf("n%d", r.IntN(3))), "join", 100, 2+r.IntN(5))
+		case 7, 8, 9, 10:
+			e = putPod(r.IntN(6), r.IntN(2))
 		default:
-			e = putPod(r.IntN(6), r.IntN(3), 2+r.IntN(5))
+			subnet := r.IntN(3)
+			e = putIP(state.PodPort("default", fmt.Sprintf("p%d", r.IntN(6))), fmt.Sprintf("s%d", subnet), subnet, 2+r.IntN(5))
 		}
 		if r.IntN(4) == 0 {
 			e = remove(e)

@@ -213,9 +213,6 @@ func (s *session) report(wants []nb.Want, txn nb.Txn, problems map[nb.Owner][]co
 		results[i] = Result{Owner: w.Owner, Rows: len(w.Rows), Problems: problems[w.Owner], Blocked: blocked[w.Owner]}
 		delete(s.drifted, w.Owner)
 		delete(s.audited, w.Owner)
-		if blocked[w.Owner] == nil && len(w.Rows) == 0 && len(problems[w.Owner]) == 0 {
-			s.cfg.Store.Forget(w.Owner)
-		}
 	}
 	s.cfg.Sink.Done(results)
 }

@@ -47,62 +47,61 @@ func (s *Subnet) Older(o *Subnet) bool {
 	return s.Created.Before(o.Created)
 }
 
-// Node is a Kubernetes node with its port on the join switch.
+// Node is a Kubernetes node. Its port on the join switch has the addresses of the IP object node-<name>.
 type Node struct {
 	Name string
 	// InternalIPs are the node's own addresses, as the kubelet reports them.
 	InternalIPs []netip.Addr
-	// JoinIPs and MAC are those of the node's port; empty until they are allocated.
-	JoinIPs []netip.Addr
-	MAC     string
-	// Chassis is OVN's name of the node; empty until the node daemon has said it.
-	Chassis string
 }
 
 func (n *Node) equal(o *Node) bool {
-	return n.Name == o.Name && n.MAC == o.MAC && n.Chassis == o.Chassis &&
-		slices.Equal(n.InternalIPs, o.InternalIPs) && slices.Equal(n.JoinIPs, o.JoinIPs)
+	return n.Name == o.Name && slices.Equal(n.InternalIPs, o.InternalIPs)
 }
 
-// Pod is a Pod with its ports. A Pod in the host network, a finished one and one without addresses have none.
+// Port is the name of the node's port and of its IP object.
+func (n *Node) Port() string { return NodePort(n.Name) }
+
+// NodePort is the name of a node's port and of its IP object.
+func NodePort(node string) string { return "node-" + node }
+
+// Pod is a Pod that has a place in the overlay: it is on a node, not in the host network, and not finished.
 type Pod struct {
 	Namespace string
 	Name      string
 	UID       string
 	Node      string
-	Nics      []Nic
 }
+
+func (p *Pod) equal(o *Pod) bool { return *p == *o }
 
 // Key is namespace/name.
 func (p *Pod) Key() string { return p.Namespace + "/" + p.Name }
 
-func (p *Pod) equal(o *Pod) bool {
-	return p.Namespace == o.Namespace && p.Name == o.Name && p.UID == o.UID && p.Node == o.Node &&
-		slices.EqualFunc(p.Nics, o.Nics, Nic.equal)
-}
+// Port is the name of the Pod's port and of its IP object.
+func (p *Pod) Port() string { return PodPort(p.Namespace, p.Name) }
 
-// Nic is one port of a Pod, as recorded in the Pod's annotations.
-type Nic struct {
+// PodPort is the name of a Pod's port and of its IP object.
+func PodPort(namespace, name string) string { return name + "." + namespace }
+
+// IP records that an address is in use. It, and not the annotations of a Pod, which its author may write, says what the
+// Pod's port has.
+type IP struct {
+	Name   string
 	Subnet string
 	MAC    string
 	// IPs has at most one address of each family, IPv4 first.
 	IPs []netip.Addr
 }
 
-func (n Nic) equal(o Nic) bool {
-	return n.Subnet == o.Subnet && n.MAC == o.MAC && slices.Equal(n.IPs, o.IPs)
+func (p *IP) equal(o *IP) bool {
+	return p.Name == o.Name && p.Subnet == o.Subnet && p.MAC == o.MAC && slices.Equal(p.IPs, o.IPs)
 }
 
-// Addresses is the port's entry in OVN's addresses column: the MAC, then the addresses.
-func (n Nic) Addresses() string { return portAddresses(n.MAC, n.IPs) }
-
-// Addresses is the entry of the node's port in OVN's addresses column.
-func (n *Node) Addresses() string { return portAddresses(n.MAC, n.JoinIPs) }
-
-func portAddresses(mac string, ips []netip.Addr) string {
+// Addresses is the entry of a port in OVN's addresses column: the MAC, then the addresses.
+func (p *IP) Addresses() string {
 	parts := make([]string, 1, 3)
-	parts[0] = mac
-	for _, ip := range ips {
+	parts[0] = p.MAC
+	for _, ip := range p.IPs {
 		parts = append(parts, ip.String())
 	}
 	return strings.Join(parts, " ")

@@ -23,6 +23,7 @@ const (
 	subnets
 	nodes
 	pods
+	ips
 )
 
 // Config is what does not change while the controller runs.
@@ -39,10 +40,11 @@ type Store struct {
 	Subnets *Table[Subnet]
 	Nodes   *Table[Node]
 	Pods    *Table[Pod]
+	IPs     *Table[IP]
 
 	config  Config
 	mu      sync.Mutex
-	readers map[read]map[nb.Owner]bool
+	readers map[read]*readers
 	reads   map[nb.Owner][]read
 	queue   *queue
 }
@@ -56,11 +58,12 @@ type read struct {
 
 // New returns an empty store.
 func New(config Config) *Store {
-	s := &Store{config: config, readers: make(map[read]map[nb.Owner]bool), reads: make(map[nb.Owner][]read), queue: newQueue()}
+	s := &Store{config: config, readers: make(map[read]*readers), reads: make(map[nb.Owner][]read), queue: newQueue()}
 	s.Vpcs = newTable(s, vpcs, KindVpc, (*Vpc).equal)
 	s.Subnets = newTable(s, subnets, KindSubnet, (*Subnet).equal, func(s *Subnet) string { return s.Vpc })
 	s.Nodes = newTable(s, nodes, KindNode, (*Node).equal, func(*Node) string { return "" })
 	s.Pods = newTable(s, pods, KindPod, (*Pod).equal)
+	s.IPs = newTable(s, ips, "", (*IP).equal)
 	return s
 }
 
@@ -108,13 +111,6 @@ func (s *Store) Inspect(f func(*View)) {
 	f(&View{store: s})
 }
 
-// Forget drops the records of an owner that has no object and no rows any more.
-func (s *Store) Forget(owner nb.Owner) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.setReads(owner, nil)
-}
-
 func (s *Store) setReads(owner nb.Owner, now []read) {
 	old := s.reads[owner]
 	if slices.Equal(old, now) {
@@ -127,9 +123,9 @@ func (s *Store) setReads(owner nb.Owner, now []read) {
 	}
 	for _, r := range now {
 		if s.readers[r] == nil {
-			s.readers[r] = make(map[nb.Owner]bool)
+			s.readers[r] = &readers{}
 		}
-		s.readers[r][owner] = true
+		s.readers[r].add(owner)
 	}
 	s.reads[owner] = now
 	if len(now) == 0 {
@@ -138,15 +134,51 @@ func (s *Store) setReads(owner nb.Owner, now []read) {
 }
 
 func (s *Store) dropReader(r read, owner nb.Owner) {
-	delete(s.readers[r], owner)
-	if len(s.readers[r]) == 0 {
+	if list := s.readers[r]; list != nil && list.remove(owner) {
 		delete(s.readers, r)
 	}
 }
 
 func (s *Store) readersOf(r read, into map[nb.Owner]bool) {
-	for owner := range s.readers[r] {
-		into[owner] = true
+	if list := s.readers[r]; list != nil {
+		list.each(func(owner nb.Owner) { into[owner] = true })
+	}
+}
+
+// readers is the set of owners that read one thing. Most things have one reader, some have 50,000.
+type readers struct {
+	one  nb.Owner
+	more map[nb.Owner]bool
+}
+
+func (r *readers) add(owner nb.Owner) {
+	switch {
+	case r.one == owner:
+	case r.one == nb.Owner{} && r.more == nil:
+		r.one = owner
+	default:
+		if r.more == nil {
+			r.more = make(map[nb.Owner]bool)
+		}
+		r.more[owner] = true
+	}
+}
+
+// remove reports whether nobody is left.
+func (r *readers) remove(owner nb.Owner) (empty bool) {
+	delete(r.more, owner)
+	if r.one == owner {
+		r.one = nb.Owner{}
+	}
+	return r.one == nb.Owner{} && len(r.more) == 0
+}
+
+func (r *readers) each(f func(nb.Owner)) {
+	if r.one != (nb.Owner{}) {
+		f(r.one)
+	}
+	for owner := range r.more {
+		f(owner)
 	}
 }
 
@@ -176,3 +208,6 @@ func (v *View) Nodes() []*Node { return v.store.Nodes.by(v, 0, "") }
 
 // Pod returns the Pod with that namespace/name, nil when there is none.
 func (v *View) Pod(key string) *Pod { return v.store.Pods.get(v, key) }
+
+// IP returns the IP object of that name, nil when there is none.
+func (v *View) IP(name string) *IP { return v.store.IPs.get(v, name) }

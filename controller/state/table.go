@@ -11,7 +11,7 @@ import (
 type Table[T any] struct {
 	store *Store
 	id    tableID
-	// kind is the owner kind that compiles the objects of this table.
+	// kind is the owner kind that compiles the objects of this table; empty when they are only read.
 	kind    string
 	equal   func(a, b *T) bool
 	indexes []index[T]
@@ -95,7 +95,9 @@ func (t *Table[T]) reindex(key string, old, now *T) {
 // dirty marks the owner of the object and everybody who read it, by key or through an index.
 func (t *Table[T]) dirty(key string, old, now *T) {
 	owners := make(map[nb.Owner]bool)
-	owners[nb.Owner{Kind: t.kind, Key: key}] = true
+	if t.kind != "" {
+		owners[nb.Owner{Kind: t.kind, Key: key}] = true
+	}
 	t.store.readersOf(read{t.id, 0, key}, owners)
 	for i, x := range t.indexes {
 		for _, obj := range []*T{old, now} {

@@ -1,0 +1,22 @@
+package feed
+
+import (
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/heddle-net/heddle/controller/state"
+)
+
+// Node converts a Node.
+func Node(obj *corev1.Node) *state.Node {
+	n := &state.Node{Name: obj.Name}
+	for _, a := range obj.Status.Addresses {
+		ip, err := netip.ParseAddr(a.Address)
+		if a.Type == corev1.NodeInternalIP && err == nil && !slices.Contains(n.InternalIPs, ip.Unmap()) {
+			n.InternalIPs = append(n.InternalIPs, ip.Unmap())
+		}
+	}
+	return n
+}
