@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/heddle-net/heddle/ovs/ovstest/node"
@@ -17,8 +19,10 @@ import (
 type vsctl struct {
 	db      string
 	changed chan struct{}
-	fail    error // when set, the database is out of reach
+	fail    atomic.Bool // the database is out of reach
 }
+
+var errOutOfReach = errors.New("out of reach")
 
 // newVSCtl watches the database with "ovsdb-client monitor" until the test ends.
 func newVSCtl(t *testing.T, n *node.Node) *vsctl {
@@ -58,8 +62,8 @@ func (o *vsctl) notify() {
 func (o *vsctl) Changed() <-chan struct{} { return o.changed }
 
 func (o *vsctl) run(args ...string) (string, error) {
-	if o.fail != nil {
-		return "", o.fail
+	if o.fail.Load() {
+		return "", errOutOfReach
 	}
 	cmd := exec.Command("ovs-vsctl", append([]string{"--db=" + o.db, "--no-wait", "--timeout=5"}, args...)...)
 	out, err := cmd.CombinedOutput()

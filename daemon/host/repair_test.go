@@ -42,7 +42,9 @@ func TestRepair(t *testing.T) {
 		{"default route", "ip route del default", ip("default via 192.0.2.254 dev br-phy proto dhcp metric 100", "route")},
 		{"ovn0 removed from OVS", "ovs-vsctl --no-wait --db=" + r.node.OVS + " del-port ovn0", ip("10.16.0.0/16 via 100.64.0.1 dev ovn0 proto 72 src 100.64.0.2", "route")},
 		{"br-phy removed from OVS", "ovs-vsctl --no-wait --db=" + r.node.OVS + " del-br br-phy", ip("default via 192.0.2.254 dev br-phy", "route")},
-		{"iface-id", "ovs-vsctl --no-wait --db=" + r.node.OVS + " remove Interface ovn0 external_ids iface-id", func() bool { return strings.Contains(r.node.VSCtl("get", "Interface", "ovn0", "external_ids"), "node-heddle-1") }},
+		{"iface-id", "ovs-vsctl --no-wait --db=" + r.node.OVS + " remove Interface ovn0 external_ids iface-id", func() bool {
+			return strings.Contains(r.node.VSCtl("get", "Interface", "ovn0", "external_ids"), "node-heddle-1")
+		}},
 	} {
 		r.mark()
 		r.lines("", c.damage)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -103,9 +104,12 @@ func (h *Host) plan(ctx context.Context, k *kernel, w *watcher, in *Input) (Desi
 
 // tell keeps what Ready says, and reports and logs what was done.
 func (h *Host) tell(want Desired, p Plan, err error) {
-	r := Report{Operations: p.Operations(), Problems: append(want.Problems, p.Problems...), Err: err}
+	r := Report{
+		Operations: p.Operations(), Problems: slices.Concat(want.Problems, p.Problems),
+		Waiting: slices.Concat(want.Waiting, p.Waiting), Err: err,
+	}
 	ready := err
-	for _, reason := range append(want.Waiting, p.Waiting...) {
+	for _, reason := range r.Waiting {
 		ready = errors.Join(ready, errors.New("host: "+reason))
 	}
 	h.mu.Lock()
