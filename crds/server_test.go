@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/heddle-net/heddle/crds"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -25,6 +24,8 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/yaml"
+
+	"github.com/heddle-net/heddle/crds"
 )
 
 // server is the API server's own code for one CustomResourceDefinition, from decoding to validation; only

@@ -28,14 +28,14 @@ const (
 	AnnotationGateway = AnnotationPrefix + "gateway"
 	// AnnotationLogicalRouter is the name of the Vpc, which is the name of its OVN router.
 	AnnotationLogicalRouter = AnnotationPrefix + "logical_router"
-	// AnnotationExcludeIPs, on a Namespace, shows the addresses that its Subnets never give to Pods:
+	// AnnotationExcludeIPs shows, on a Namespace, the addresses that its Subnets never give to Pods:
 	// entries of one Subnet are separated by commas, Subnets by semicolons.
 	AnnotationExcludeIPs = AnnotationPrefix + "exclude_ips"
-	// AnnotationPortName, on a Node, is the name of its port on the join Subnet: "node-<name>".
+	// AnnotationPortName is, on a Node, the name of its port on the join Subnet: "node-<name>".
 	AnnotationPortName = AnnotationPrefix + "port_name"
 )
 
-// AnnotationChassis, on a Node, is the OVS system-id, which is the name of the node's row in the OVN
+// AnnotationChassis is, on a Node, the OVS system-id, which is the name of the node's row in the OVN
 // southbound table Chassis. The daemon of that node writes it.
 const AnnotationChassis = AnnotationPrefix + "chassis"
 
