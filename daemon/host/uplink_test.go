@@ -151,21 +151,6 @@ func TestVSwitchdRestart(t *testing.T) {
 	}
 }
 
-// TestVSwitchdExit is a restart of ovs-vswitchd that releases its datapath, as a stop of Debian's service does.
-func TestVSwitchdExit(t *testing.T) {
-	r := newRig(t, DatapathNetdev)
-	h, stop := r.start(ptr(dualInput()))
-	r.untilReady(h)
-	r.mark()
-	r.node.MustExec("", "ovs-appctl", "--target="+r.node.Dir+"/ovs-vswitchd.ctl", "exit", "--cleanup")
-	r.node.Restart(node.VSwitchd)
-	r.until("overlay and uplink", func() bool {
-		return len(r.operations()) > 0 && h.Ready() == nil && r.moved() && r.has("10.16.0.0/16 via 100.64.0.1", "ip", "route")
-	})
-	r.reachesOutside()
-	stop()
-}
-
 // TestOneAnswer wants the host's stack not to answer beside br-phy for packets of the NIC.
 func TestOneAnswer(t *testing.T) {
 	r := newRig(t, DatapathNetdev)
