@@ -24,7 +24,7 @@ type config struct {
 	Timeout int64 `json:"timeout"`
 }
 
-// known are the keys that are honoured, and those that a runtime adds on its own account.
+// known are the keys that have an effect, and those that a runtime adds on its own account.
 var known = []string{
 	"cniVersion", "cniVersions", "name", "type", "disableCheck", "disableGC", "prevResult", "args",
 	"server_socket", "provider", "routes", "dns", "timeout",

@@ -64,7 +64,8 @@ func newRigOn(tb testing.TB, n *node.Node) *rig {
 	tb.Cleanup(r.ovs.Close)
 	m := newMetrics(prometheus.NewRegistry())
 	r.manager, err = port.New(port.Config{
-		OVS: r.ovs, Bridge: "br-int", Pods: &r.pods, Subnets: &r.subnets, MTU: 1400, SoftwareChecksums: true,
+		OVS: r.ovs, Bridge: "br-int", Pods: &r.pods, Subnets: &r.subnets, SoftwareChecksums: true,
+		MTU:     func(context.Context) (int, error) { return 1400, nil },
 		Observe: func(verb, part string, took time.Duration) { m.part(verb, part, took); r.parts.add(verb, part, took) },
 	})
 	if err != nil {

@@ -56,7 +56,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) run(ctx context.Context, l *net.UnixListener) error {
-	stop := context.AfterFunc(ctx, func() { l.Close() }) // this removes the socket's file, too
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // this removes the socket's file, too
 	defer stop()
 	work, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer giveUp(nil)
@@ -104,15 +104,14 @@ func listen(socket string) (*net.UnixListener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", socket, err)
 	}
 	if err := os.Chmod(socket, 0o600); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("restrict the socket: %w", err)
+		return nil, errors.Join(fmt.Errorf("restrict the socket: %w", err), l.Close())
 	}
 	return l, nil
 }
 
 // serve answers one connection.
 func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	result, err := s.answer(ctx, conn)
 	response := &api.Response{Result: result}
 	if err != nil {

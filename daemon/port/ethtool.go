@@ -28,7 +28,7 @@ func transmitChecksumsOff(dev string) error {
 	if err != nil {
 		return fmt.Errorf("switch tx checksum offload of %s off: %w", dev, err)
 	}
-	defer unix.Close(s)
+	defer func() { _ = unix.Close(s) }()
 	value := ethtoolValue{cmd: unix.ETHTOOL_STXCSUM}
 	request := ifreqData{data: unsafe.Pointer(&value)}
 	copy(request.name[:unix.IFNAMSIZ-1], dev)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -33,6 +34,12 @@ const (
 	PartInstalled = "ovn-installed"
 )
 
+// Names of the nodes' ends of veths begin with hostPrefix and have all characters that a link's name may have.
+const (
+	hostPrefix = "hd"
+	maxIfName  = 15
+)
+
 // cleanTimeout bounds the way back of a failed ADD, whose own deadline may have passed.
 const cleanTimeout = 10 * time.Second
 
@@ -44,8 +51,8 @@ type Config struct {
 	// Pods are this node's Pods by "namespace/name", Subnets all Subnets by name.
 	Pods    *Table[Pod]
 	Subnets *Table[Subnet]
-	// MTU of a Pod whose Subnet has none.
-	MTU int
+	// MTU of a Pod whose Subnet has none; it may wait for what it depends on.
+	MTU func(context.Context) (int, error)
 	// SoftwareChecksums switches transmit checksum offload off on both ends of each veth: the user-space datapath
 	// forwards packets without finishing their checksums.
 	SoftwareChecksums bool
@@ -84,7 +91,12 @@ func (m *Manager) observe(verb, part string, since time.Time) {
 // a name may have, and its first characters need not differ, so it is a hash: 52 bits are enough for a node's containers.
 func HostName(containerID, ifName string) string {
 	sum := sha256.Sum256([]byte(containerID + "/" + ifName))
-	return "hd" + hex.EncodeToString(sum[:])[:13]
+	return hostPrefix + hex.EncodeToString(sum[:])[:maxIfName-len(hostPrefix)]
+}
+
+// IsHostName tells whether a name can be one of HostName's.
+func IsHostName(name string) bool {
+	return len(name) == maxIfName && strings.HasPrefix(name, hostPrefix)
 }
 
 // of selects the interfaces of one attachment.

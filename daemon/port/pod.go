@@ -77,7 +77,11 @@ func (m *Manager) mtu(ctx context.Context, p Pod, subnet string) (int, error) {
 	if s.MTU != 0 {
 		return s.MTU, nil
 	}
-	return m.cfg.MTU, nil
+	mtu, err := m.cfg.MTU(ctx)
+	if err != nil {
+		return 0, again("Pod %s: %v", p.Key(), err)
+	}
+	return mtu, nil
 }
 
 // bad is an error in the Pod's annotations.

@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -21,16 +22,16 @@ func (c *Client) Bridge(ctx context.Context, name string) (*Bridge, error) {
 	return rows[0], nil
 }
 
-// EnsureBridge creates the bridge, or sets the datapath type, the fail mode and the given external_ids of the one that is there.
-// Nothing is written when all of it holds already.
-func (c *Client) EnsureBridge(ctx context.Context, want Bridge) error {
+// EnsureBridge creates the bridge together with the given ports, or sets the datapath type, the fail mode and the given keys
+// of other_config and external_ids of the one that is there. Nothing is written when all of it holds already.
+func (c *Client) EnsureBridge(ctx context.Context, want Bridge, ports ...Port) error {
 	rows, err := find(ctx, c, func(b *Bridge) bool { return b.Name == want.Name })
 	if err != nil {
 		return fmt.Errorf("bridge %s: %w", want.Name, err)
 	}
 	var ops []ovsdb.Operation
 	if len(rows) == 0 {
-		ops, err = c.createBridge(ctx, want)
+		ops, err = c.createBridge(ctx, want, ports)
 	} else {
 		ops, err = c.updateBridge(rows[0], want)
 	}
@@ -44,16 +45,20 @@ func (c *Client) EnsureBridge(ctx context.Context, want Bridge) error {
 }
 
 // createBridge adds the bridge with its local port, as `ovs-vsctl add-br` does.
-func (c *Client) createBridge(ctx context.Context, want Bridge) ([]ovsdb.Operation, error) {
+func (c *Client) createBridge(ctx context.Context, want Bridge, ports []Port) ([]ovsdb.Operation, error) {
 	top, err := c.root(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ops, err := c.insertPort(Port{Name: want.Name, Type: "internal"})
-	if err != nil {
-		return nil, err
+	var ops []ovsdb.Operation
+	want.UUID, want.Ports = "bridge", nil
+	for n, p := range append([]Port{{Name: want.Name, Type: "internal"}}, ports...) {
+		id, insert, err := c.insertPort(p, n)
+		if err != nil {
+			return nil, err
+		}
+		ops, want.Ports = append(ops, insert...), append(want.Ports, id)
 	}
-	want.UUID, want.Ports = "bridge", []string{namedPort}
 	insert, err := c.db.Create(&want)
 	if err != nil {
 		return nil, err
@@ -74,6 +79,10 @@ func (c *Client) updateBridge(have *Bridge, want Bridge) ([]ovsdb.Operation, err
 		next.FailMode = want.FailMode
 		fields = append(fields, &next.FailMode)
 	}
+	if merged := merge(next.OtherConfig, want.OtherConfig); !maps.Equal(merged, next.OtherConfig) {
+		next.OtherConfig = merged
+		fields = append(fields, &next.OtherConfig)
+	}
 	if merged := merge(next.ExternalIDs, want.ExternalIDs); !maps.Equal(merged, next.ExternalIDs) {
 		next.ExternalIDs = merged
 		fields = append(fields, &next.ExternalIDs)
@@ -82,6 +91,31 @@ func (c *Client) updateBridge(have *Bridge, want Bridge) ([]ovsdb.Operation, err
 		return nil, nil
 	}
 	return c.db.Where(have).Update(&next, fields...)
+}
+
+// DelBridge removes the bridge with all its ports. Absent is fine.
+func (c *Client) DelBridge(ctx context.Context, name string) error {
+	b, err := c.Bridge(ctx, name)
+	if errors.Is(err, ErrNoBridge) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove %w", err)
+	}
+	top, err := c.root(ctx)
+	if err != nil {
+		return fmt.Errorf("remove bridge %s: %w", name, err)
+	}
+	ops, err := c.db.Where(top).Mutate(top, model.Mutation{
+		Field: &top.Bridges, Mutator: ovsdb.MutateOperationDelete, Value: []string{b.UUID},
+	})
+	if err != nil {
+		return fmt.Errorf("remove bridge %s: %w", name, err)
+	}
+	if err := c.transact(ctx, ops...); err != nil {
+		return fmt.Errorf("remove bridge %s: %w", name, err)
+	}
+	return nil
 }
 
 // merge lays want over have; the keys of others stay.

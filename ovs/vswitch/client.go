@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -82,11 +83,40 @@ func (c *Client) connect(ctx context.Context, log logr.Logger) error {
 		return err
 	}
 	c.db.Cache().AddEventHandler(&cache.EventHandlerFuncs{
-		AddFunc:    func(string, model.Model) { c.changes.notify() },
-		UpdateFunc: func(string, model.Model, model.Model) { c.changes.notify() },
-		DeleteFunc: func(string, model.Model) { c.changes.notify() },
+		AddFunc:    func(_ string, row model.Model) { c.changes.notify(name(row)) },
+		UpdateFunc: c.updated,
+		DeleteFunc: func(_ string, row model.Model) { c.changes.notify(name(row)) },
 	})
 	return nil
+}
+
+// updated passes a change on, but not that a bridge has other ports: that comes as a change of the port, too, and it
+// comes with each Pod.
+func (c *Client) updated(_ string, before, after model.Model) {
+	was, ok1 := before.(*Bridge)
+	is, ok2 := after.(*Bridge)
+	if ok1 && ok2 {
+		same := *is
+		same.Ports = was.Ports
+		if reflect.DeepEqual(*was, same) {
+			return
+		}
+	}
+	c.changes.notify(name(after))
+}
+
+// name of the bridge, port or interface; empty for the tables that have none.
+func name(row model.Model) string {
+	switch r := row.(type) {
+	case *Bridge:
+		return r.Name
+	case *portRow:
+		return r.Name
+	case *Interface:
+		return r.Name
+	default:
+		return ""
+	}
 }
 
 // monitor lists the columns one by one; the package comment says why.
@@ -94,7 +124,7 @@ func (c *Client) monitor() *client.Monitor {
 	r, b, p, i, s := &root{}, &Bridge{}, &portRow{}, &Interface{}, &sslRow{}
 	return c.db.NewMonitor(
 		client.WithTable(r, &r.Bridges, &r.ExternalIDs, &r.SSL),
-		client.WithTable(b, &b.Name, &b.Ports, &b.DatapathType, &b.FailMode, &b.ExternalIDs),
+		client.WithTable(b, &b.Name, &b.Ports, &b.DatapathType, &b.FailMode, &b.OtherConfig, &b.ExternalIDs),
 		client.WithTable(p, &p.Name, &p.Interfaces, &p.ExternalIDs),
 		client.WithTable(i, &i.Name, &i.Type, &i.MAC, &i.MTURequest, &i.Options, &i.ExternalIDs, &i.OFPort, &i.Error),
 		client.WithTable(s, &s.PrivateKey, &s.Certificate, &s.CACert))
@@ -106,9 +136,12 @@ func (c *Client) Close() { c.db.Close() }
 // Connected tells whether the database is reachable right now.
 func (c *Client) Connected() bool { return c.db.Connected() }
 
-// Subscribe returns a channel that holds a token whenever something in the monitored rows may have changed since it was
-// last read. It is a hint: read the state, then wait. The function ends the subscription.
-func (c *Client) Subscribe() (<-chan struct{}, func()) { return c.changes.subscribe() }
+// Subscribe returns a channel that holds a token whenever a row may have changed since the token before was taken: one whose
+// bridge, port or interface has a name that interests, or one of the tables without names (the name is empty then). It is a hint:
+// read the state, then wait. The function ends the subscription.
+func (c *Client) Subscribe(interested func(name string) bool) (<-chan struct{}, func()) {
+	return c.changes.subscribe(interested)
+}
 
 func (c *Client) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, c.timeout)

@@ -6,17 +6,17 @@ import "sync"
 // pile up.
 type hub struct {
 	mu   sync.Mutex
-	subs map[chan struct{}]struct{}
+	subs map[chan struct{}]func(name string) bool
 }
 
-func (h *hub) subscribe() (<-chan struct{}, func()) {
+func (h *hub) subscribe(interested func(name string) bool) (<-chan struct{}, func()) {
 	ch := make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.subs == nil {
-		h.subs = map[chan struct{}]struct{}{}
+		h.subs = map[chan struct{}]func(string) bool{}
 	}
-	h.subs[ch] = struct{}{}
+	h.subs[ch] = interested
 	return ch, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -24,10 +24,13 @@ func (h *hub) subscribe() (<-chan struct{}, func()) {
 	}
 }
 
-func (h *hub) notify() {
+func (h *hub) notify(name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for ch := range h.subs {
+	for ch, interested := range h.subs {
+		if !interested(name) {
+			continue
+		}
 		select {
 		case ch <- struct{}{}:
 		default:

@@ -34,6 +34,7 @@ type Bridge struct {
 	Ports        []string          `ovsdb:"ports"`
 	DatapathType string            `ovsdb:"datapath_type"`
 	FailMode     *string           `ovsdb:"fail_mode"`
+	OtherConfig  map[string]string `ovsdb:"other_config"`
 	ExternalIDs  map[string]string `ovsdb:"external_ids"`
 }
 

@@ -10,19 +10,13 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
-// Names that one transaction uses for the rows it is about to insert.
-const (
-	namedPort      = "port"
-	namedInterface = "iface"
-)
-
 // Port is a port with its one interface, both of the same name.
 type Port struct {
 	Bridge string
 	Name   string
 	// Type is the interface's: empty for a device of the system, "internal" for one that OVS makes.
 	Type string
-	// MAC is honoured for internal interfaces only.
+	// MAC counts for internal interfaces only.
 	MAC string
 	// MTU is requested from OVS, which sets it on the device. 0 leaves the device's own.
 	MTU     int
@@ -60,19 +54,20 @@ func (c *Client) addPort(ctx context.Context, p Port) ([]ovsdb.Operation, error)
 	if err != nil {
 		return nil, err
 	}
-	insert, err := c.insertPort(p)
+	id, insert, err := c.insertPort(p, 0)
 	if err != nil {
 		return nil, err
 	}
 	attach, err := c.db.Where(bridge).Mutate(bridge, model.Mutation{
-		Field: &bridge.Ports, Mutator: ovsdb.MutateOperationInsert, Value: []string{namedPort},
+		Field: &bridge.Ports, Mutator: ovsdb.MutateOperationInsert, Value: []string{id},
 	})
 	return slices.Concat(remove, insert, attach), err
 }
 
-func (c *Client) insertPort(p Port) ([]ovsdb.Operation, error) {
+// insertPort returns the id by which the same transaction may refer to the new port; n tells several ports apart.
+func (c *Client) insertPort(p Port, n int) (string, []ovsdb.Operation, error) {
 	iface := &Interface{
-		UUID: namedInterface, Name: p.Name, Type: p.Type, Options: p.Options,
+		UUID: fmt.Sprintf("iface%d", n), Name: p.Name, Type: p.Type, Options: p.Options,
 		ExternalIDs: merge(p.ExternalIDs, map[string]string{KeyVendor: Vendor}),
 	}
 	if p.MAC != "" {
@@ -81,15 +76,16 @@ func (c *Client) insertPort(p Port) ([]ovsdb.Operation, error) {
 	if p.MTU != 0 {
 		iface.MTURequest = &p.MTU
 	}
-	ops, err := c.db.Create(iface)
-	if err != nil {
-		return nil, err
-	}
-	insert, err := c.db.Create(&portRow{
-		UUID: namedPort, Name: p.Name, Interfaces: []string{namedInterface},
+	row := &portRow{
+		UUID: fmt.Sprintf("port%d", n), Name: p.Name, Interfaces: []string{iface.UUID},
 		ExternalIDs: map[string]string{KeyVendor: Vendor},
-	})
-	return append(ops, insert...), err
+	}
+	first, err := c.db.Create(iface)
+	if err != nil {
+		return "", nil, err
+	}
+	second, err := c.db.Create(row)
+	return row.UUID, append(first, second...), err
 }
 
 // EnsurePort makes the port be on its bridge as described, and writes nothing when it is. What is there already is changed

@@ -10,7 +10,7 @@ import (
 // fails at once when ovs-vswitchd cannot open the device, and when ctx is done. Woken by the monitor; the state is
 // read again at the deadline, because libovsdb may drop an event.
 func (c *Client) WaitInstalled(ctx context.Context, name string) error {
-	changed, done := c.changes.subscribe()
+	changed, done := c.changes.subscribe(func(changed string) bool { return changed == name })
 	defer done()
 	for {
 		state, err := c.installed(ctx, name)

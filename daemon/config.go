@@ -1,0 +1,75 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/heddle-net/heddle/daemon/host"
+)
+
+// Config is what the command line says.
+type Config struct {
+	Kube     *rest.Config
+	NodeName string
+
+	// Socket is where the CNI plugin finds the daemon.
+	Socket string
+	// OVSSocket is the endpoint of the node's own Open_vSwitch database.
+	OVSSocket string
+
+	// SouthboundAddr is the southbound database for ovn-controller; when empty, the endpoints of SouthboundService are.
+	SouthboundAddr string
+	// SouthboundService is "namespace/name".
+	SouthboundService string
+	// TLS are the files that ovn-controller uses; written to the Open_vSwitch database when set.
+	TLS TLSFiles
+
+	EncapType string
+	// EncapIP is the tunnel address; invalid = the Node's InternalIP.
+	EncapIP netip.Addr
+	// MTU of Pods and ovn0; 0 = the uplink's less 100.
+	MTU int
+	// Datapath is "system", "netdev" or DatapathAuto.
+	Datapath     string
+	ServiceCIDRs []netip.Prefix
+	JoinSubnet   string
+
+	CNIConfDir, CNIBinDir string
+	// CNIBinary is the plugin that is installed.
+	CNIBinary string
+	// CNIVersion of the configuration that is written.
+	CNIVersion string
+
+	MetricsAddr, HealthAddr string
+}
+
+// TLSFiles are paths in the container of ovn-controller.
+type TLSFiles struct{ CA, Cert, Key string }
+
+// Validate says what is wrong with the command line.
+func (c *Config) Validate() error {
+	switch {
+	case c.NodeName == "":
+		return fmt.Errorf("--node-name is missing (in a Pod: env NODE_NAME from spec.nodeName)")
+	case !filepath.IsAbs(c.Socket):
+		return fmt.Errorf("--socket %q is not an absolute path", c.Socket)
+	case c.SouthboundAddr == "" && strings.Count(c.SouthboundService, "/") != 1:
+		return fmt.Errorf("--ovn-sb-service %q is not namespace/name, and there is no --ovn-sb-addr", c.SouthboundService)
+	case !slices.Contains([]string{DatapathAuto, string(host.DatapathKernel), string(host.DatapathNetdev)}, c.Datapath):
+		return fmt.Errorf("--datapath %q is not auto, system or netdev", c.Datapath)
+	case !slices.Contains([]string{"geneve", "vxlan", "stt"}, c.EncapType):
+		return fmt.Errorf("--encap-type %q is not geneve, vxlan or stt", c.EncapType)
+	case c.MTU != 0 && (c.MTU < 576 || c.MTU > 65535):
+		return fmt.Errorf("--mtu %d is not 0 or between 576 and 65535", c.MTU)
+	case !slices.Contains([]string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"}, c.CNIVersion):
+		return fmt.Errorf("--cni-version %q is not 0.3.1, 0.4.0, 1.0.0 or 1.1.0", c.CNIVersion)
+	case (c.TLS.CA == "") != (c.TLS.Key == "") || (c.TLS.Cert == "") != (c.TLS.Key == ""):
+		return fmt.Errorf("--ovn-ca-file, --ovn-cert-file and --ovn-key-file go together")
+	}
+	return nil
+}
