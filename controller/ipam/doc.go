@@ -17,5 +17,5 @@
 // Restart: make the pools, Hold every IP object (oldest first, so that the older claim wins), then Acquire. Only the
 // order of releases is lost: after a restart every free address is fresh.
 //
-// It imports the standard library without os, time and math/rand. Read range.go, set.go, family.go, pool.go in this order.
+// It imports the standard library without os, net, time and math/rand. Read range.go, set.go, family.go, pool.go, lease.go.
 package ipam

@@ -70,7 +70,7 @@ func (p *Pool) Acquire(owner string, req Request) (Lease, error) {
 // Hold records what an IP object says, at start and for objects made by hand. Unlike Acquire it accepts gateways and
 // picks no address, and it holds all it can: after an error (errors.Join of what Acquire returns) the addresses that nobody
 // else holds are held all the same, lest they be given to somebody else while the owner may still use them. A lease
-// whose MAC was in conflict has none until the next Acquire.
+// whose MAC could not be held has none until the next Acquire.
 func (p *Pool) Hold(owner string, addrs []netip.Addr, mac string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2,9 +2,11 @@ package ipam
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"net"
 	"net/netip"
+	"slices"
+	"strings"
 )
 
 // MAC is an Ethernet address; the zero MAC stands for none.
@@ -15,13 +17,13 @@ func (m MAC) String() string {
 	if m == (MAC{}) {
 		return ""
 	}
-	return net.HardwareAddr(m[:]).String()
+	return strings.ReplaceAll(fmt.Sprintf("% x", m[:]), " ", ":")
 }
 
-// ParseMAC reads what a port can have: every form that net.ParseMAC knows, of six bytes.
+// ParseMAC reads the MAC of a port: "0a:58:0a:10:00:02", "0a-58-0a-10-00-02", "0a58.0a10.0002" or "0a580a100002".
 func ParseMAC(s string) (MAC, error) {
-	raw, err := net.ParseMAC(s)
-	if err != nil || len(raw) != len(MAC{}) {
+	raw := decodeMAC(s)
+	if len(raw) != len(MAC{}) {
 		return MAC{}, &RequestError{fmt.Sprintf("%q is not a MAC address", s)}
 	}
 	m := MAC(raw)
@@ -32,6 +34,23 @@ func ParseMAC(s string) (MAC, error) {
 		return MAC{}, &RequestError{fmt.Sprintf("MAC %s is a multicast address", m)}
 	}
 	return m, nil
+}
+
+// decodeMAC is net.ParseMAC for 48 bits: net is closed to pure packages. It returns nil when s has none of the forms.
+func decodeMAC(s string) []byte {
+	for separator, digits := range map[string]int{":": 2, "-": 2, ".": 4} {
+		parts := strings.Split(s, separator)
+		if len(parts) != 12/digits || slices.ContainsFunc(parts, func(p string) bool { return len(p) != digits }) {
+			continue
+		}
+		if raw, err := hex.DecodeString(strings.Join(parts, "")); err == nil {
+			return raw
+		}
+	}
+	if raw, err := hex.DecodeString(s); err == nil { // without separators
+		return raw
+	}
+	return nil
 }
 
 // DefaultMAC is the MAC of a port with these addresses: 0a:58 and the four bytes of the IPv4 address, or the first four
@@ -49,7 +68,7 @@ func DefaultMAC(v4, v6 netip.Addr) MAC {
 }
 
 // alternative is the n-th MAC to try where the default is taken. The second byte counts first, not the last: that one
-// would yield the default of the neighbouring address. All 2^32 of them differ.
+// would yield the default of the neighboring address. All 2^32 of them differ.
 func (m MAC) alternative(n uint32) MAC {
 	m[1] += byte(n)
 	m[5] += byte(n >> 8)

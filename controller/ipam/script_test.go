@@ -151,25 +151,16 @@ func result(value any, err error) string {
 	if err == nil {
 		return fmt.Sprint(value)
 	}
-	for _, target := range []error{&ConflictError{}, &ExhaustedError{}, &OutsideError{}, &ReservedError{}, &RequestError{}} {
-		if as(err, target) {
-			return fmt.Sprintf("%s: %s", strings.TrimPrefix(fmt.Sprintf("%T", target), "*ipam."), err)
+	for kind, is := range map[string]bool{
+		"ConflictError":  errors.As(err, new(*ConflictError)),
+		"ExhaustedError": errors.As(err, new(*ExhaustedError)),
+		"OutsideError":   errors.As(err, new(*OutsideError)),
+		"ReservedError":  errors.As(err, new(*ReservedError)),
+		"RequestError":   errors.As(err, new(*RequestError)),
+	} {
+		if is {
+			return kind + ": " + err.Error()
 		}
 	}
 	return "error: " + err.Error()
-}
-
-func as(err, kind error) bool {
-	switch kind.(type) {
-	case *ConflictError:
-		return errors.As(err, new(*ConflictError))
-	case *ExhaustedError:
-		return errors.As(err, new(*ExhaustedError))
-	case *OutsideError:
-		return errors.As(err, new(*OutsideError))
-	case *ReservedError:
-		return errors.As(err, new(*ReservedError))
-	default:
-		return errors.As(err, new(*RequestError))
-	}
 }

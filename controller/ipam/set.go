@@ -200,7 +200,7 @@ func (s *Set) splice(from, to pos, with ...Range) {
 	s.balance(c)
 }
 
-// balance splits chunk c when it is full, and joins it with its successor when both are nearly empty.
+// balance splits chunk c when it is full, and joins it with its neighbors when they are nearly empty.
 func (s *Set) balance(c int) {
 	chunk := s.chunks[c]
 	switch {
@@ -210,8 +210,17 @@ func (s *Set) balance(c int) {
 		upper := slices.Clone(chunk[chunkSize/2:])
 		s.chunks[c] = slices.Delete(chunk, chunkSize/2, len(chunk))
 		s.chunks = slices.Insert(s.chunks, c+1, upper)
-	case c+1 < len(s.chunks) && len(chunk)+len(s.chunks[c+1]) < chunkSize/2:
-		s.chunks[c] = append(chunk, s.chunks[c+1]...)
-		s.chunks = slices.Delete(s.chunks, c+1, c+2)
+	default:
+		s.join(c)
+		s.join(c - 1)
 	}
+}
+
+// join appends chunk c+1 to chunk c when both are there and small.
+func (s *Set) join(c int) {
+	if c < 0 || c+1 >= len(s.chunks) || len(s.chunks[c])+len(s.chunks[c+1]) > chunkSize/2 {
+		return
+	}
+	s.chunks[c] = append(s.chunks[c], s.chunks[c+1]...)
+	s.chunks = slices.Delete(s.chunks, c+1, c+2)
 }

@@ -163,10 +163,41 @@ func FuzzParseRange(f *testing.F) {
 	})
 }
 
-func TestCountOfEverything(t *testing.T) {
-	r, _ := ParseRange("::/0")
-	if got := NewSet(r).Count().String(); got != "340282366920938463463374607431768211456" {
-		t.Errorf("::/0 has %s addresses", got)
+// TestBeyond64Bits counts and indexes where the halves of an IPv6 address carry and borrow.
+func TestBeyond64Bits(t *testing.T) {
+	for text, want := range map[string]string{
+		"::/0":      "340282366920938463463374607431768211456",
+		"fd00::/64": "18446744073709551616",
+		"fd00:0:0:1:ffff:ffff:ffff:fff0..fd00:0:0:2::f": "32",
+		"10.0.0.0/8": "16777216",
+	} {
+		r, err := ParseRange(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := NewSet(r).Count().String(); got != want {
+			t.Errorf("%s has %s addresses, want %s", text, got, want)
+		}
+	}
+	r, _ := ParseRange("fd00:0:0:1:ffff:ffff:ffff:fff0..fd00:0:0:2::f")
+	if a, ok := NewSet(r).Nth(31); !ok || a != r.Last {
+		t.Errorf("address 31 of %s is %s", r, a)
+	}
+}
+
+// TestShrunkSetIsSmall: chunks that lose their ranges are joined.
+func TestShrunkSetIsSmall(t *testing.T) {
+	s, base := NewSet(), netip.MustParseAddr("10.0.0.0")
+	for i := range uint64(10_000) {
+		s.Add(single(plus(base, 2*i)))
+	}
+	for i := range uint64(10_000) {
+		if i%100 != 0 {
+			s.Remove(single(plus(base, 2*i)))
+		}
+	}
+	if len(s.chunks) > 10 {
+		t.Errorf("%d chunks for 100 ranges", len(s.chunks))
 	}
 }
 
