@@ -18,6 +18,8 @@ type Facts struct {
 	Broken string
 	// Unmoved are routes of the NIC that br-phy cannot take over.
 	Unmoved []string
+	// Barriers are foreign firewall chains that drop what Pods send through the node.
+	Barriers []string
 	// MTU of the uplink NIC, 0 when it is not there.
 	MTU int
 }
@@ -40,6 +42,7 @@ func Compile(cfg Config, in *Input, f Facts) Desired {
 		return c.out
 	}
 	c.in = *in
+	c.out.Problems = append(c.out.Problems, f.Barriers...)
 	join := c.join()
 	subnets := c.subnets(join)
 	c.sysctls(join, subnets)

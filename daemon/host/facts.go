@@ -13,6 +13,12 @@ import (
 // OVS's database, and the tunnel address with it.
 func (k *kernel) facts(ctx context.Context, cfg Config, known *Uplink) (Facts, error) {
 	var f Facts
+	if err := k.readNFT(); err != nil {
+		return f, err
+	}
+	for _, b := range k.barring {
+		f.Barriers = append(f.Barriers, b.advice())
+	}
 	b, err := k.ovs.Bridge(ctx, LinkUplink)
 	switch {
 	case err != nil: // nothing is known of br-phy: see below, and the OVS part of observe

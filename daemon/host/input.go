@@ -59,11 +59,13 @@ func (c *compiler) gateway(gw netip.Addr, cidr netip.Prefix, addr netip.Addr) ne
 // mac is the normal form of the annotation, or empty.
 func (c *compiler) mac() string {
 	if c.in.MAC == "" {
+		c.wait("the Node has no MAC address of the join network yet")
 		return ""
 	}
 	mac, err := net.ParseMAC(c.in.MAC)
 	if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
 		c.problem("annotation mac_address %q is not an Ethernet address of one host: it is not used", c.in.MAC)
+		c.wait("the Node has no usable MAC address")
 		return ""
 	}
 	return mac.String()

@@ -21,8 +21,11 @@ type kernel struct {
 	nl  *netlink.Handle
 	ovs OVS
 
-	nft    map[string]knftables.Interface // by family; made when something is first written
-	tables map[string]Table               // what was read last; nil = read again
+	nft map[string]knftables.Interface // by family; made when something is first written
+
+	// What was read last of nftables; tables nil = read again.
+	tables  map[string]Table
+	barring []barrier
 }
 
 func openKernel(ovs OVS) (*kernel, error) {

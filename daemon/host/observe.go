@@ -73,10 +73,8 @@ func (k *kernel) observe(ctx context.Context, want Desired) (Observed, error) {
 	if have.Routes, err = k.observeRoutes(i); err != nil {
 		return have, err
 	}
-	if k.tables == nil {
-		if k.tables, err = readTables(); err != nil {
-			return have, err
-		}
+	if err := k.readNFT(); err != nil {
+		return have, err
 	}
 	have.Tables = k.tables
 	have.OVS = k.observeOVS(ctx, i, &have)

@@ -21,6 +21,19 @@ var nftHooks = map[string]map[nftables.ChainHook]string{
 	"netdev": {*nftables.ChainHookIngress: "ingress"},
 }
 
+// readNFT reads what changes tell of: nothing, when there was none.
+func (k *kernel) readNFT() error {
+	if k.tables != nil {
+		return nil
+	}
+	var err error
+	if k.barring, err = readBarriers(); err != nil {
+		return err
+	}
+	k.tables, err = readTables()
+	return err
+}
+
 // readTables reads our tables by family. What is in them that we never write reads as something that differs.
 func readTables() (map[string]Table, error) {
 	conn, err := nftables.New()

@@ -138,14 +138,25 @@ func (r *rig) operations() []string {
 	return append([]string(nil), r.ops...)
 }
 
-// until looks after each pass whether it is so.
+// until looks now and after each pass whether it is so.
 func (r *rig) until(what string, so func() bool) {
+	r.t.Helper()
+	if !so() {
+		r.untilReport(what, func(Report) bool { return so() })
+	}
+}
+
+// untilReport waits for the report of a pass.
+func (r *rig) untilReport(what string, is func(Report) bool) {
 	r.t.Helper()
 	end := time.After(deadline)
 	var last Report
-	for !so() {
+	for {
 		select {
 		case last = <-r.reports:
+			if is(last) {
+				return
+			}
 		case <-end:
 			r.t.Fatalf("%s: not within %s; last pass %+v; operations %q", what, deadline, last, r.operations())
 		}

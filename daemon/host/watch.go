@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,7 +33,8 @@ type relevance struct {
 	names        map[string]bool
 	indexes      map[int32]bool
 	destinations map[netip.Prefix]bool
-	anyAddress   bool // the uplink is not known yet
+	tables       map[string]bool // ours, and those that bar what we forward
+	anyAddress   bool            // the uplink is not known yet
 }
 
 // openWatcher subscribes; from here on no change is missed.
@@ -89,7 +91,7 @@ func (w *watcher) see(protocol int, m syscall.NetlinkMessage) {
 	r := w.relevant.Load()
 	switch {
 	case protocol == unix.NETLINK_NETFILTER:
-		if ourTable(m) {
+		if r == nil || r.table(m) {
 			w.nft.Store(true)
 			w.mark()
 		}
@@ -105,14 +107,22 @@ func (w *watcher) mark() {
 	}
 }
 
-// ourTable reports a change in a table of our name. In every nftables message about a table, and of what is in one, the
-// attribute of number 1 is the table's name (linux/netfilter/nf_tables.h), after four octets of struct nfgenmsg.
-func ourTable(m syscall.NetlinkMessage) bool {
-	const subsystem, newGeneration = unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_NEWGEN
-	if m.Header.Type>>8 != subsystem || m.Header.Type&0xff == newGeneration {
+// table reports a change in one of our tables, or in the chains at hooks of any. In every nftables message about a table, and
+// of what is in one, the attribute of number 1 is the table's name (linux/netfilter/nf_tables.h), after four octets of
+// struct nfgenmsg.
+func (r *relevance) table(m syscall.NetlinkMessage) bool {
+	if m.Header.Type>>8 != unix.NFNL_SUBSYS_NFTABLES {
 		return false
 	}
-	return attribute(m.Data, 4, unix.NFTA_TABLE_NAME) == TableName+"\x00"
+	switch m.Header.Type & 0xff {
+	case unix.NFT_MSG_NEWGEN:
+		return false
+	case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN:
+		if attribute(m.Data, 4, unix.NFTA_CHAIN_HOOK) != "" {
+			return true
+		}
+	}
+	return r.tables[strings.TrimSuffix(attribute(m.Data, 4, unix.NFTA_TABLE_NAME), "\x00")]
 }
 
 // concerns reports whether a message of NETLINK_ROUTE is about what the last pass was about.
@@ -163,7 +173,13 @@ func attribute(data []byte, header int, kind uint16) string {
 // relevance says which messages matter after a pass.
 func (k *kernel) relevance(want Desired, uplink *Uplink) *relevance {
 	i := interestOf(want)
-	r := &relevance{names: i.links, indexes: map[int32]bool{netconfAll: true}, destinations: i.destinations, anyAddress: uplink == nil}
+	r := &relevance{
+		names: i.links, indexes: map[int32]bool{netconfAll: true}, destinations: i.destinations,
+		tables: map[string]bool{TableName: true}, anyAddress: uplink == nil,
+	}
+	for _, b := range k.barring {
+		r.tables[b.table] = true
+	}
 	if uplink != nil {
 		r.names[uplink.NIC] = true
 	}

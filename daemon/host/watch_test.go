@@ -1,0 +1,64 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestBarrier reports a firewall that drops what Pods send through the node, until it lets them pass.
+func TestBarrier(t *testing.T) {
+	r := newRig(t, DatapathNetdev)
+	var problems []string
+	h, _ := r.start(ptr(dualInput()))
+	r.untilReady(h)
+	t.Cleanup(func() { _, _ = r.node.Exec("", "nft", "delete", "table", "ip", "filter") })
+	barred := func() bool {
+		return slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, "ip filter, chain FORWARD") })
+	}
+	untilBarred := func(want bool) {
+		r.untilReport(fmt.Sprint("barred: ", want), func(last Report) bool {
+			problems = last.Problems
+			return barred() == want
+		})
+	}
+	r.lines("", `
+		nft add table ip filter
+		nft add chain ip filter FORWARD { type filter hook forward priority filter ; policy drop ; }`)
+	untilBarred(true)
+	r.lines("", `nft insert rule ip filter FORWARD iifname ovn0 accept`)
+	untilBarred(false)
+}
+
+// TestUnconcerned makes noise that Pods and other daemons make, and wants it to cost no look at the node.
+func TestUnconcerned(t *testing.T) {
+	r := newRig(t, DatapathNetdev)
+	h, stop := r.start(ptr(dualInput()))
+	r.untilReady(h)
+	r.until("the events of our own operations are over", func() bool { return r.nothingToDo(dualInput()) })
+	r.lines("", "ip route del 10.16.0.0/16")
+	r.until("route", func() bool { return r.has("10.16.0.0/16", "ip", "route") })
+	r.mark()
+	t.Cleanup(func() { _, _ = r.node.Exec("", "nft", "delete", "table", "ip", "noise") })
+	r.lines("", "nft add table ip noise")
+	for i := range 20 {
+		r.lines("", fmt.Sprintf(`
+			ip link add noise%[1]d type veth peer name esion%[1]d
+			ip addr add 203.0.113.%[1]d/32 dev noise%[1]d
+			ip link set noise%[1]d up
+			ip route add 203.0.113.1%[1]d dev noise%[1]d
+			nft add chain ip noise c%[1]d
+			ip link del noise%[1]d`, i+10))
+	}
+	passes := 0
+	r.lines("", "ip route del 10.16.0.0/16")
+	r.untilReport("route", func(Report) bool {
+		passes++
+		return r.has("10.16.0.0/16", "ip", "route")
+	})
+	stop()
+	if passes > 5 {
+		t.Errorf("120 changes that are not ours led to %d looks at the node", passes)
+	}
+}
