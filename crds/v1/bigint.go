@@ -3,6 +3,7 @@ package v1
 import (
 	"fmt"
 	"math/big"
+	"strconv"
 )
 
 // maxBigIntText bounds the text that BigInt reads. 2^128, the number of IPv6 addresses, has 39 digits; the
@@ -12,13 +13,16 @@ const maxBigIntText = 64
 // BigInt is a count of addresses, as a bare JSON number of any size: an IPv6 Subnet has up to 2^127 of them,
 // more than int64 holds. The zero value is 0.
 //
-// Heddle writes every digit. The API server keeps numbers above 2^63 as float64, however, so what is read
-// back may be rounded after 15 digits and may come in exponent form, which is read as well. That is also
-// why the schema says "number" and not "integer": the API server refuses a float64 beyond 2^53 as an integer.
+// The API server keeps a number that does not fit in int64 as float64. BigInt rounds such a number to the same
+// 17 digits when it is made, so that what is written and what is read back are equal, and a status that did not
+// change is not written again. Count with big.Int; make a BigInt at the end. Two BigInts of one number are deeply
+// equal.
+//
+// The schema says "number" and not "integer" because the API server refuses a float64 above 2^53 as an integer.
 //
 // +kubebuilder:validation:Type=number
 type BigInt struct {
-	// value is nil for 0, so that two equal BigInts are also deeply equal.
+	// value is nil for 0, and never changes.
 	value *big.Int
 }
 
@@ -27,12 +31,23 @@ func NewBigInt(n int64) BigInt {
 	return BigIntFrom(big.NewInt(n))
 }
 
-// BigIntFrom gives a copy of n; nil is 0.
+// BigIntFrom gives n as a BigInt, rounded as the type's doc says; nil is 0.
 func BigIntFrom(n *big.Int) BigInt {
-	if n == nil || n.Sign() == 0 {
+	switch {
+	case n == nil || n.Sign() == 0:
 		return BigInt{}
+	case n.IsInt64():
+		return BigInt{value: new(big.Int).Set(n)}
+	default:
+		return BigInt{value: asStored(n)}
 	}
-	return BigInt{value: new(big.Int).Set(n)}
+}
+
+// asStored rounds as the API server does: to the shortest decimal number that stands for the same float64.
+func asStored(n *big.Int) *big.Int {
+	nearest, _ := new(big.Float).SetInt(n).Float64()
+	decimal, _ := new(big.Rat).SetString(strconv.FormatFloat(nearest, 'e', -1, 64))
+	return new(big.Int).Set(decimal.Num())
 }
 
 // Int gives a copy of the number.
@@ -73,26 +88,28 @@ func (b *BigInt) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// DeepCopyInto copies the number, so that no two BigInts share memory.
+// DeepCopyInto makes out the same number.
 func (b *BigInt) DeepCopyInto(out *BigInt) {
-	*out = BigIntFrom(b.value)
+	*out = *b
 }
 
-// DeepCopy gives a copy that shares no memory with b.
+// DeepCopy gives the same number.
 func (b *BigInt) DeepCopy() *BigInt {
 	if b == nil {
 		return nil
 	}
-	out := BigIntFrom(b.value)
+	out := *b
 	return &out
 }
 
 // parseWhole reads a whole number in any JSON notation ("18", "1.8e1").
 func parseWhole(text string) (*big.Int, error) {
-	f, _, err := big.ParseFloat(text, 10, 256, big.ToNearestEven)
-	if len(text) > maxBigIntText || err != nil || !f.IsInt() || f.MantExp(nil) > 256 {
-		return nil, fmt.Errorf("count of addresses: %.*q is not a whole number below 2^256", maxBigIntText, text)
+	if len(text) <= maxBigIntText {
+		f, _, err := big.ParseFloat(text, 10, 256, big.ToNearestEven)
+		if err == nil && f.IsInt() && f.MantExp(nil) <= 256 {
+			n, _ := f.Int(nil)
+			return n, nil
+		}
 	}
-	n, _ := f.Int(nil)
-	return n, nil
+	return nil, fmt.Errorf("count of addresses: %.*q is not a whole number below 2^256", maxBigIntText, text)
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
 func TestBigIntJSON(t *testing.T) {
@@ -13,8 +15,10 @@ func TestBigIntJSON(t *testing.T) {
 		{"0", "0"},
 		{"null", "0"},
 		{"65533", "65533"},
-		{"18446744073709551614", "18446744073709551614"},
-		{"340282366920938463463374607431768211456", "340282366920938463463374607431768211456"},
+		{"9223372036854775807", "9223372036854775807"},
+		{"18446744073709551614", "18446744073709552000"},
+		{"18446744073709552000", "18446744073709552000"},
+		{"340282366920938463463374607431768211456", "340282366920938500000000000000000000000"},
 		{"1.8446744073709552e+19", "18446744073709552000"},
 		{"5.192296858534828e+33", "5192296858534828000000000000000000"},
 		{"-1", "-1"},
@@ -60,4 +64,30 @@ func TestBigIntIsAValue(t *testing.T) {
 	if n.String() != "5" || copied.String() != "5" || !reflect.DeepEqual(n, *copied) || n.Equal(NewBigInt(6)) {
 		t.Errorf("5 became %s, its copy %s", n, copied)
 	}
+}
+
+// TestBigIntIsStable: what is made of a number is what the API server, which goes by float64, gives back.
+func TestBigIntIsStable(t *testing.T) {
+	for bits := range uint(129) {
+		n := new(big.Int).Lsh(big.NewInt(1), bits)
+		made := BigIntFrom(n.Sub(n, big.NewInt(3)))
+		stored, err := json.Marshal(storedNumber(t, made))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read BigInt
+		if err := json.Unmarshal(stored, &read); err != nil || !reflect.DeepEqual(read, made) {
+			t.Errorf("2^%d-3: made %s, read %s (%v) from %s", bits, made, read, err, stored)
+		}
+	}
+}
+
+// storedNumber is what the API server's decoder makes of a number: an int64 where it fits, else a float64.
+func storedNumber(t *testing.T, n BigInt) any {
+	t.Helper()
+	var stored map[string]any
+	if err := utiljson.Unmarshal([]byte(`{"n":`+n.String()+`}`), &stored); err != nil {
+		t.Fatal(err)
+	}
+	return stored["n"]
 }

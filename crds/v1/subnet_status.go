@@ -1,7 +1,7 @@
 package v1
 
 // SubnetStatus is what the controller reports about a Subnet. Counts are numbers of addresses; those of IPv6
-// may exceed 64 bits and are then rounded to 15 digits.
+// may exceed 63 bits and are then rounded to 17 digits.
 type SubnetStatus struct {
 	// conditions: Ready is True when the Subnet is in force as it is written; otherwise its reason and message
 	// say why not.
