@@ -108,11 +108,6 @@ func (c *chassis) settings(ctx context.Context, node nodeFacts) error {
 	if err != nil {
 		return err
 	}
-	if c.cfg.TLS.Key != "" {
-		if err := c.ovs.EnsureSSL(ctx, c.cfg.TLS.Key, c.cfg.TLS.Cert, c.cfg.TLS.CA); err != nil {
-			return err
-		}
-	}
 	err = c.ovs.SetExternalIDs(ctx, map[string]string{
 		// The Node's UID is a UUID that outlives the database's files: the node stays the chassis that it was.
 		"system-id":                 cmp.Or(have["system-id"], node.uid),

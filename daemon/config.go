@@ -26,8 +26,6 @@ type Config struct {
 	SouthboundAddr string
 	// SouthboundService is "namespace/name".
 	SouthboundService string
-	// TLS are the files that ovn-controller uses; written to the Open_vSwitch database when set.
-	TLS TLSFiles
 
 	EncapType string
 	// EncapIP is the tunnel address; invalid = the Node's InternalIP.
@@ -48,9 +46,6 @@ type Config struct {
 	MetricsAddr, HealthAddr string
 }
 
-// TLSFiles are paths in the container of ovn-controller.
-type TLSFiles struct{ CA, Cert, Key string }
-
 // Validate says what is wrong with the command line.
 func (c *Config) Validate() error {
 	switch {
@@ -68,8 +63,6 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--mtu %d is not 0 or between 576 and 65535", c.MTU)
 	case !slices.Contains([]string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"}, c.CNIVersion):
 		return fmt.Errorf("--cni-version %q is not 0.3.1, 0.4.0, 1.0.0 or 1.1.0", c.CNIVersion)
-	case (c.TLS.CA == "") != (c.TLS.Key == "") || (c.TLS.Cert == "") != (c.TLS.Key == ""):
-		return fmt.Errorf("--ovn-ca-file, --ovn-cert-file and --ovn-key-file go together")
 	}
 	return nil
 }

@@ -23,9 +23,9 @@ func healthHandler(ready func() error) http.Handler {
 	return mux
 }
 
-// serveHTTP serves until ctx is done; an empty address is no server.
+// serveHTTP serves until ctx is done; the address "0" is no server.
 func serveHTTP(ctx context.Context, addr string, h http.Handler) error {
-	if addr == "" {
+	if addr == "0" {
 		return nil
 	}
 	l, err := net.Listen("tcp", addr)

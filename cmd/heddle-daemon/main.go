@@ -1,5 +1,5 @@
 // Command heddle-daemon runs on every node: it connects Pods when the CNI plugin asks, and keeps the node's own
-// network. With --teardown it takes its own network off the node instead, for an uninstall.
+// network. `heddle-daemon teardown` takes it off the node instead, for an uninstall.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/heddle-net/heddle/version"
 )
 
-// teardownTimeout is for --teardown: a hook of an uninstall must not hang on a node without OVS.
+// teardownTimeout keeps an uninstall from hanging on a node without OVS.
 const teardownTimeout = time.Minute
 
 func main() {
@@ -64,16 +64,22 @@ func run() error {
 
 func parse() (*daemon.Config, *options, error) {
 	cfg, opt := &daemon.Config{}, &options{}
-	flags := flag.NewFlagSet("heddle-daemon", flag.ExitOnError)
+	flags := flag.NewFlagSet("heddle-daemon [teardown]", flag.ExitOnError)
 	define(flags, cfg, opt)
-	klog.InitFlags(flags)
-	if err := flags.Parse(os.Args[1:]); err != nil {
+	logs := flag.NewFlagSet("", flag.ContinueOnError)
+	klog.InitFlags(logs)
+	flags.Var(logs.Lookup("v").Value, "v", "log level: 0 = changes and problems, 4 = everything")
+	args := os.Args[1:]
+	if len(args) > 0 && args[0] == "teardown" {
+		opt.teardown, args = true, args[1:]
+	}
+	if err := flags.Parse(args); err != nil {
 		return nil, nil, err
 	}
 	if flags.NArg() > 0 {
 		return nil, nil, fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
-	if opt.version {
+	if opt.version || opt.teardown {
 		return cfg, opt, nil
 	}
 	if opt.encapIP != "" {
@@ -99,27 +105,26 @@ func define(f *flag.FlagSet, cfg *daemon.Config, opt *options) {
 		beside = filepath.Join(filepath.Dir(self), "heddle-cni")
 	}
 	f.BoolVar(&opt.version, "version", false, "print the version and exit")
-	f.BoolVar(&opt.teardown, "teardown", false, "take Heddle's network off this node and exit; the daemon must not run")
 	f.StringVar(&opt.kubeconfig, "kubeconfig", "", "kubeconfig `file`; empty = in-cluster")
 	f.StringVar(&cfg.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this Node (env NODE_NAME)")
 	f.StringVar(&cfg.Socket, "socket", "/run/heddle/daemon.sock", "unix socket for the CNI plugin")
 	f.StringVar(&cfg.OVSSocket, "ovs-socket", "unix:/run/openvswitch/db.sock", "the node's Open_vSwitch database")
 	f.StringVar(&cfg.SouthboundAddr, "ovn-sb-addr", "", "OVN southbound database for ovn-controller, such as ssl:192.0.2.1:6642; wins over --ovn-sb-service")
 	f.StringVar(&cfg.SouthboundService, "ovn-sb-service", "kube-system/heddle-ovn-sb", "Service whose endpoints are the OVN southbound database")
-	f.StringVar(&cfg.TLS.CA, "ovn-ca-file", "", "CA `file` that ovn-controller verifies the southbound database with")
-	f.StringVar(&cfg.TLS.Cert, "ovn-cert-file", "", "certificate `file` of ovn-controller")
-	f.StringVar(&cfg.TLS.Key, "ovn-key-file", "", "private key `file` of ovn-controller")
+	for _, name := range []string{"ovn-ca-file", "ovn-cert-file", "ovn-key-file"} {
+		f.String(name, "", "accepted, so that all of Heddle takes the same flags: ovn-controller, which connects, has its own")
+	}
 	f.StringVar(&cfg.EncapType, "encap-type", "geneve", "tunnel protocol: geneve, vxlan or stt")
 	f.StringVar(&opt.encapIP, "encap-ip", "", "tunnel address; empty = the Node's InternalIP")
 	f.IntVar(&cfg.MTU, "mtu", 0, "MTU of Pods and ovn0; 0 = the uplink's less 100")
 	f.StringVar(&cfg.Datapath, "datapath", daemon.DatapathAuto, "auto, system (kernel module) or netdev (user space)")
 	f.StringVar(&opt.serviceCIDR, "service-cidr", "10.96.0.0/12", "Service CIDRs, separated by commas")
 	f.StringVar(&cfg.JoinSubnet, "join-subnet", v1.JoinSubnet, "Subnet that connects the nodes")
-	f.String("default-subnet", v1.DefaultSubnet, "accepted for symmetry with the controller; the daemon needs no default")
+	f.String("default-subnet", v1.DefaultSubnet, "accepted, so that all of Heddle takes the same flags: Pods come with their Subnet")
 	f.StringVar(&cfg.CNIConfDir, "cni-conf-dir", "/etc/cni/net.d", "folder of the CNI configuration")
 	f.StringVar(&cfg.CNIBinDir, "cni-bin-dir", "/opt/cni/bin", "folder of CNI plugins")
 	f.StringVar(&cfg.CNIBinary, "cni-binary", beside, "the CNI plugin `file` to install")
 	f.StringVar(&cfg.CNIVersion, "cni-version", "1.0.0", "version of the CNI configuration; STATUS and GC need 1.1.0, and a runtime and portmap that know it")
-	f.StringVar(&cfg.MetricsAddr, "metrics-bind-address", ":10665", "address of /metrics; empty = none")
-	f.StringVar(&cfg.HealthAddr, "health-probe-bind-address", ":10666", "address of /healthz and /readyz; empty = none")
+	f.StringVar(&cfg.MetricsAddr, "metrics-bind-address", ":10665", "address of /metrics; 0 = none")
+	f.StringVar(&cfg.HealthAddr, "health-probe-bind-address", ":10666", "address of /healthz and /readyz; 0 = none")
 }

@@ -23,7 +23,6 @@ type root struct {
 	UUID        string            `ovsdb:"_uuid"`
 	Bridges     []string          `ovsdb:"bridges"`
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
-	SSL         *string           `ovsdb:"ssl"`
 }
 
 // Bridge is a row of the table Bridge. DatapathType is "system" (the kernel, also when empty) or "netdev" (user space); FailMode is
@@ -66,20 +65,11 @@ func (i *Interface) Ours() bool { return i.ExternalIDs[KeyVendor] == Vendor }
 // Installed tells whether ovn-controller has installed the flows of the port.
 func (i *Interface) Installed() bool { return i.ExternalIDs[KeyInstalled] == "true" }
 
-// sslRow is a row of the table SSL: ovn-controller(8) reads its files from here unless its command line names others.
-type sslRow struct {
-	UUID        string `ovsdb:"_uuid"`
-	PrivateKey  string `ovsdb:"private_key"`
-	Certificate string `ovsdb:"certificate"`
-	CACert      string `ovsdb:"ca_cert"`
-}
-
 func databaseModel() (model.ClientDBModel, error) {
 	return model.NewClientDBModel(database, map[string]model.Model{
 		"Open_vSwitch": &root{},
 		"Bridge":       &Bridge{},
 		"Port":         &portRow{},
 		"Interface":    &Interface{},
-		"SSL":          &sslRow{},
 	})
 }

@@ -60,33 +60,3 @@ func (c *Client) mutateExternalIDs(r *root, gone []string, set map[string]string
 	}
 	return c.db.Where(r).Mutate(r, m...)
 }
-
-// EnsureSSL names the files with which ovn-controller authenticates itself to the southbound database, as
-// `ovs-vsctl set-ssl` does.
-func (c *Client) EnsureSSL(ctx context.Context, key, cert, ca string) error {
-	r, err := c.root(ctx)
-	if err != nil {
-		return fmt.Errorf("set the SSL files: %w", err)
-	}
-	have, err := find(ctx, c, func(s *sslRow) bool { return r.SSL != nil && s.UUID == *r.SSL })
-	if err != nil {
-		return fmt.Errorf("set the SSL files: %w", err)
-	}
-	want := &sslRow{UUID: "ssl", PrivateKey: key, Certificate: cert, CACert: ca}
-	if len(have) == 1 && *have[0] == (sslRow{have[0].UUID, key, cert, ca}) {
-		return nil
-	}
-	ops, err := c.db.Create(want)
-	if err != nil {
-		return fmt.Errorf("set the SSL files: %w", err)
-	}
-	r.SSL = &want.UUID
-	attach, err := c.db.Where(r).Update(r, &r.SSL)
-	if err != nil {
-		return fmt.Errorf("set the SSL files: %w", err)
-	}
-	if err := c.transact(ctx, append(ops, attach...)...); err != nil {
-		return fmt.Errorf("set the SSL files: %w", err)
-	}
-	return nil
-}
