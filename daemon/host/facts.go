@@ -30,10 +30,8 @@ func (k *kernel) facts(ctx context.Context, cfg Config, known *Uplink) (Facts, e
 		}
 		f.Moved = err == nil
 	}
-	if f.Uplink == nil {
-		if f.Uplink, f.Unmoved, err = k.findUplink(cfg); err != nil {
-			return f, err
-		}
+	if err := k.preferNIC(cfg, &f); err != nil {
+		return f, err
 	}
 	if f.Uplink == nil {
 		f.Uplink = known
@@ -46,20 +44,52 @@ func (k *kernel) facts(ctx context.Context, cfg Config, known *Uplink) (Facts, e
 	return f, nil
 }
 
-// findUplink describes the link that carries the tunnel address, nil when there is none, or only br-phy. Addresses and routes
-// are only of interest when they are to move.
+// preferNIC looks at the NIC where there is no record, and where the record is of another boot: while br-phy has no address
+// and the NIC has the tunnel address, nothing has moved yet, and what the NIC has now is what has to move. What we may have
+// changed ourselves stays as recorded.
+func (k *kernel) preferNIC(cfg Config, f *Facts) error {
+	recorded := f.Uplink
+	if recorded != nil && k.hasAddress(LinkUplink) {
+		return nil
+	}
+	u, unmoved, err := k.findUplink(cfg)
+	if err != nil || u == nil {
+		return err
+	}
+	if recorded != nil && recorded.NIC == u.NIC {
+		u.GRO, u.AcceptRA = recorded.GRO, recorded.AcceptRA
+	}
+	f.Uplink, f.Unmoved = u, unmoved
+	return nil
+}
+
+func (k *kernel) hasAddress(link string) bool {
+	l, err := k.nl.LinkByName(link)
+	if err != nil {
+		return false
+	}
+	addrs, err := k.addrs(l)
+	return err == nil && len(addrs) > 0
+}
+
+// findUplink describes the link other than br-phy that carries the tunnel address, nil when there is none. Addresses and
+// routes are only of interest when they are to move.
 func (k *kernel) findUplink(cfg Config) (*Uplink, []string, error) {
 	list, err := k.nl.AddrList(nil, unix.AF_UNSPEC)
 	if err != nil {
 		return nil, nil, fmt.Errorf("addresses: %w", err)
 	}
-	i := slices.IndexFunc(list, func(a netlink.Addr) bool { return addrFrom(a.IP) == cfg.EncapIP })
+	ours := -1
+	if l, err := k.nl.LinkByName(LinkUplink); err == nil {
+		ours = l.Attrs().Index
+	}
+	i := slices.IndexFunc(list, func(a netlink.Addr) bool { return addrFrom(a.IP) == cfg.EncapIP && a.LinkIndex != ours })
 	if i < 0 {
 		return nil, nil, nil
 	}
 	l, err := k.nl.LinkByIndex(list[i].LinkIndex)
 	switch {
-	case isNotFound(err), err == nil && l.Attrs().Name == LinkUplink:
+	case isNotFound(err):
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, fmt.Errorf("link %d: %w", list[i].LinkIndex, err)

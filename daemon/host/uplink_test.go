@@ -151,6 +151,33 @@ func TestVSwitchdRestart(t *testing.T) {
 	}
 }
 
+// TestReboot boots a node whose OVS database knows br-phy, but whose administrator has given the NIC another gateway.
+func TestReboot(t *testing.T) {
+	r := newRig(t, DatapathNetdev)
+	h, stop := r.start(ptr(dualInput()))
+	r.untilReady(h)
+	stop()
+	r.node.Kill(node.VSwitchd)
+	r.lines("", `
+		ip link del br-phy
+		ip link del ovn0
+		nft flush ruleset
+		ip addr add 192.0.2.1/24 dev eth0
+		ip addr add 192.0.2.7/24 dev eth0
+		ip route add default via 192.0.2.2`)
+	r.node.StartProcess(node.VSwitchd)
+	h, stop = r.start(ptr(dualInput()))
+	r.untilReady(h)
+	if !r.has("default via 192.0.2.2 dev br-phy", "ip", "route") || !r.has("192.0.2.7/24", "ip", "addr", "show", "br-phy") {
+		t.Errorf("not what the NIC had:\n%s", r.node.MustExec("", "ip", "route"))
+	}
+	if r.has("192.0.2.254", "ip", "route") {
+		t.Error("the gateway of the last boot is back")
+	}
+	stop()
+	r.restartDoesNothing(dualInput())
+}
+
 // TestOneAnswer wants the host's stack not to answer beside br-phy for packets of the NIC.
 func TestOneAnswer(t *testing.T) {
 	r := newRig(t, DatapathNetdev)
