@@ -35,6 +35,7 @@ func (w world) compile() Desired {
 	}, w.Input, w.Facts)
 }
 
+// readWorld reads the file "in" of a golden file.
 func readWorld(t *testing.T, data []byte) world {
 	t.Helper()
 	var w world
@@ -44,6 +45,16 @@ func readWorld(t *testing.T, data []byte) world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// readFile reads the world of a golden file.
+func readFile(t *testing.T, name string) world {
+	t.Helper()
+	a, err := txtar.ParseFile("testdata/compile/" + name + ".txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readWorld(t, a.Files[0].Data)
 }
 
 // TestCompile compares each world's Desired with the golden file, and checks that a node that has it plans nothing.

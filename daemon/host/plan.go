@@ -170,7 +170,7 @@ func (l *lane) addRoutes() {
 			l.replaced = append(l.replaced, have[0])
 			l.add(replaceRoute{want})
 		default:
-			l.problems = append(l.problems, fmt.Sprintf("route %s: another one, dev %s, is not ours and stays", want.Dst, have[0].Link))
+			l.problems = append(l.problems, fmt.Sprintf("route %s: another one is not ours and stays", want.Dst))
 		}
 	}
 }
