@@ -37,7 +37,7 @@ func Program(name string) (string, error) {
 	}
 	path := filepath.Join(dir, name)
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s %s is not built yet: run `make deps`", name, KubernetesVersion)
+		return "", fmt.Errorf("%s %s is not built yet: run `go run ./e2e/sandbox build`", name, KubernetesVersion)
 	}
 	return path, nil
 }

@@ -40,11 +40,10 @@ func (s *Settings) Prepare() error {
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return fmt.Errorf("control plane: %w", err)
 	}
-	authority, err := pki.Open(filepath.Join(s.Dir, "pki"))
-	if err != nil {
-		return fmt.Errorf("control plane: %w", err)
+	if err := s.OpenAuthority(); err != nil {
+		return err
 	}
-	s.authority = authority
+	authority := s.authority
 	if err := authority.KeyPair("service-account"); err != nil {
 		return err
 	}
@@ -56,7 +55,15 @@ func (s *Settings) Prepare() error {
 	return s.writeKubeconfigs()
 }
 
-// Authority signs everything in this control plane; it is there once Prepare was called.
+// OpenAuthority is all of Prepare that is needed to make certificates for a control plane that runs.
+func (s *Settings) OpenAuthority() (err error) {
+	if s.authority, err = pki.Open(filepath.Join(s.Dir, "pki")); err != nil {
+		return fmt.Errorf("control plane: %w", err)
+	}
+	return nil
+}
+
+// Authority signs everything in this control plane; it is there once Prepare or OpenAuthority was called.
 func (s *Settings) Authority() *pki.Authority { return s.authority }
 
 func (s *Settings) certificates() []pki.Request {

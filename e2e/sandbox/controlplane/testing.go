@@ -14,7 +14,7 @@ import (
 func ForTest(tb testing.TB, o Options) *ControlPlane {
 	tb.Helper()
 	if _, err := os.Stat(Etcd); err != nil {
-		tb.Skipf("needs %s: install Debian's etcd-server, or run `make deps`", Etcd)
+		tb.Skipf("needs %s: run `make deps`", Etcd)
 	}
 	if _, err := build.Program("kube-apiserver"); err != nil {
 		tb.Skip(err)

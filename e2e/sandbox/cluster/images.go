@@ -1,0 +1,31 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/heddle-net/heddle/e2e/sandbox/machine"
+)
+
+const containerdSocket = "/run/containerd/containerd.sock"
+
+// load imports one archive into the node's containerd, in the namespace that kubelet looks in.
+func load(ctx context.Context, m *machine.Machine, archive string) error {
+	file, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := awaitSocket(ctx, m.Path(containerdSocket)); err != nil {
+		return fmt.Errorf("%w; see %s/containerd.log", err, m.Config.LogDir())
+	}
+	var said bytes.Buffer
+	cmd := m.Command(ctx, "ctr", "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", "-")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = file, &said, &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(said.Bytes()))
+	}
+	return nil
+}

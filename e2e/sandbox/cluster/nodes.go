@@ -1,0 +1,179 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+
+	"github.com/heddle-net/heddle/e2e/sandbox/build"
+)
+
+// AddNode starts the next node, loads the images and returns its name when it is registered. It is Ready once the
+// network is installed on it: see WaitReady.
+func (c *Cluster) AddNode(ctx context.Context, archives ...string) (string, error) {
+	name := c.next(nodePrefix)
+	return name, c.addNode(ctx, name, archives)
+}
+
+func (c *Cluster) addNode(ctx context.Context, name string, archives []string) error {
+	plugins, err := build.Plugins(ctx, c.Repository, func(string) {})
+	if err != nil {
+		return err
+	}
+	if err := c.startNode(name, plugins); err != nil {
+		return err
+	}
+	if err := c.LoadImages(ctx, name, archives...); err != nil {
+		return err
+	}
+	return c.awaitNode(ctx, name, "registered", func(*corev1.Node) bool { return true })
+}
+
+// RemoveNode takes a node's power away and deletes its Node object.
+func (c *Cluster) RemoveNode(ctx context.Context, name string) error {
+	m, err := c.Machine(name)
+	if err != nil {
+		return err
+	}
+	if err := m.Remove(); err != nil {
+		return err
+	}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	if err := client.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove node %s: %w", name, err)
+	}
+	return nil
+}
+
+// WaitReady returns when all nodes are Ready, or says which are not and why.
+func (c *Cluster) WaitReady(ctx context.Context, note func(string)) error {
+	for _, name := range c.Nodes() {
+		note(name)
+		if err := c.awaitNode(ctx, name, "Ready", isReady); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isReady(n *corev1.Node) bool {
+	ready := readyCondition(n)
+	return ready != nil && ready.Status == corev1.ConditionTrue
+}
+
+func readyCondition(n *corev1.Node) *corev1.NodeCondition {
+	for i := range n.Status.Conditions {
+		if n.Status.Conditions[i].Type == corev1.NodeReady {
+			return &n.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) awaitNode(ctx context.Context, name, state string, reached func(*corev1.Node) bool) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	nodes := cache.NewListWatchFromClient(client.CoreV1().RESTClient(), "nodes", "", fields.OneTermEqualSelector("metadata.name", name))
+	var last *corev1.Node
+	err = await(ctx, nodes, &corev1.Node{}, func(o runtime.Object) bool {
+		last = o.(*corev1.Node)
+		return reached(last)
+	})
+	if err != nil {
+		return fmt.Errorf("node %s is not %s: %w%s; its logs are in %s", name, state, err, whyNotReady(last), c.machineDir(name)+"/log")
+	}
+	return nil
+}
+
+func whyNotReady(n *corev1.Node) string {
+	if n == nil {
+		return ""
+	}
+	if ready := readyCondition(n); ready != nil && ready.Status != corev1.ConditionTrue {
+		return " (" + strings.TrimSpace(ready.Message) + ")"
+	}
+	return ""
+}
+
+// await watches until an object is as wanted, or ctx ends.
+func await(ctx context.Context, objects cache.ListerWatcher, kind runtime.Object, wanted func(runtime.Object) bool) error {
+	_, err := watchtools.UntilWithSync(ctx, objects, kind, nil, func(e watch.Event) (bool, error) {
+		return e.Type != watch.Deleted && wanted(e.Object), nil
+	})
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+func (c *Cluster) client() (*kubernetes.Clientset, error) {
+	config, err := c.Config()
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(config)
+}
+
+// LoadImages loads image archives on a node.
+func (c *Cluster) LoadImages(ctx context.Context, node string, archives ...string) error {
+	m, err := c.Machine(node)
+	if err != nil {
+		return err
+	}
+	for _, archive := range archives {
+		if err := load(ctx, m, archive); err != nil {
+			return fmt.Errorf("node %s: load image %s: %w", node, archive, err)
+		}
+	}
+	return nil
+}
+
+// Kill kills the processes of a program in a machine, in its containers too, and returns when they are gone. What
+// is a service of the machine (kubelet, containerd, kube-apiserver, etcd, …) starts again by itself.
+func (c *Cluster) Kill(machine, program string) error {
+	m, err := c.Machine(machine)
+	if err != nil {
+		return err
+	}
+	n, err := m.Kill(program)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%s runs no %s", machine, program)
+	}
+	return err
+}
+
+// RestartAPIServer kills kube-apiserver and returns when it is usable again.
+func (c *Cluster) RestartAPIServer(ctx context.Context) error {
+	if err := c.Kill(control, "kube-apiserver"); err != nil {
+		return err
+	}
+	return c.WaitAPIServer(ctx)
+}
+
+// Run runs a command in a machine's namespaces and returns what it writes.
+func (c *Cluster) Run(ctx context.Context, machine string, args ...string) (string, error) {
+	m, err := c.Machine(machine)
+	if err != nil {
+		return "", err
+	}
+	if !m.Alive() {
+		return "", errors.New("machine " + machine + " does not run")
+	}
+	return m.Run(ctx, args...)
+}

@@ -1,0 +1,35 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/heddle-net/heddle/e2e/sandbox/progress"
+)
+
+// PrintStatus lists the machines.
+func (c *Cluster) PrintStatus(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "MACHINE\tSTATE\tADDRESSES\tLOGS")
+	for _, name := range c.machineNames() {
+		m, err := c.Machine(name)
+		state := "running"
+		if err != nil || !m.Alive() {
+			state = "dead"
+		}
+		addresses, err := c.Addresses(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t, "%s\t%s\t%v\t%s\n", name, state, addresses, c.machineDir(name)+"/log")
+	}
+	return t.Flush()
+}
+
+// Demo shows that Pods reach each other.
+func (c *Cluster) Demo(context.Context, *progress.Printer) error { return nil }
+
+// WhatNext tells how to go on.
+func (c *Cluster) WhatNext() string { return "" }

@@ -1,0 +1,45 @@
+// Sandbox is a real Kubernetes cluster with Heddle on one Linux machine, without a container engine. Start with
+// `go run ./e2e/sandbox up`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := root().ExecuteContext(ctx); err != nil {
+		os.Exit(report(err))
+	}
+}
+
+// report prints an error, but not that of a command which the user ran in a shell and which has spoken itself.
+func report(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	fmt.Fprintln(os.Stderr, "sandbox:", err)
+	return 1
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "sandbox",
+		Short:         "A real Kubernetes cluster with Heddle on this machine",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	name := cmd.PersistentFlags().String("name", defaultName, "name of the sandbox; several can run side by side")
+	cmd.AddCommand(upCommand(name), downCommand(name), statusCommand(name), shellCommand(name), kubectlEnvCommand(name), buildCommand(), machineCommand())
+	return cmd
+}
