@@ -18,10 +18,10 @@ type Result struct {
 	Owner nb.Owner
 	// Rows counts the rows that the database now holds for the owner. It is valid when Blocked is nil.
 	Rows int
-	// Problems are what a user must mend, from the compiler or, last, from the database.
+	// Problems are what a user must mend.
 	Problems []compile.Problem
 	// Blocked tells why the owner is not applied; nil when the database agrees with what it wants.
-	Blocked *nb.Blocked
+	Blocked *compile.Problem
 }
 
 // Sink is told what became of owners, in the engine's goroutine: it must not block.

@@ -81,6 +81,7 @@ func (s *session) drain(ctx context.Context) error {
 		}
 		s.repair(s.conn.Sync())
 		if err := s.apply(ctx, owners); err != nil {
+			s.cfg.Store.MarkBulk(owners...) // whoever waits for an answer gets it from the next session
 			return err
 		}
 	}
@@ -204,9 +205,9 @@ func (s *session) follow(txn nb.Txn) {
 }
 
 func (s *session) report(wants []nb.Want, txn nb.Txn, problems map[nb.Owner][]compile.Problem) {
-	blocked := make(map[nb.Owner]*nb.Blocked, len(txn.Blocked))
-	for i := range txn.Blocked {
-		blocked[txn.Blocked[i].Owner] = &txn.Blocked[i]
+	blocked := make(map[nb.Owner]*compile.Problem, len(txn.Blocked))
+	for _, b := range txn.Blocked {
+		blocked[b.Owner] = &compile.Problem{Reason: b.Reason, Text: b.Text()}
 	}
 	results := make([]Result, len(wants))
 	for i, w := range wants {
@@ -221,6 +222,6 @@ func (s *session) report(wants []nb.Want, txn nb.Txn, problems map[nb.Owner][]co
 const reasonRefused = "RefusedByDatabase"
 
 func (s *session) refused(owner nb.Owner, problems []compile.Problem, err error) {
-	problems = append(problems, compile.Problem{Reason: reasonRefused, Text: err.Error()})
-	s.cfg.Sink.Done([]Result{{Owner: owner, Problems: problems, Blocked: &nb.Blocked{Owner: owner, Reason: reasonRefused}}})
+	blocked := &compile.Problem{Reason: reasonRefused, Text: err.Error()}
+	s.cfg.Sink.Done([]Result{{Owner: owner, Problems: problems, Blocked: blocked}})
 }

@@ -108,10 +108,14 @@ func (s *Server) Nbctl(args ...string) string {
 	return run(s.tb, "ovn-nbctl", append([]string{"--db=" + s.Endpoint, "--no-leader-only", "-t", "20"}, args...)...)
 }
 
-// Transact runs one transaction, in OVSDB's JSON notation, and returns the reply.
+// Transact runs one transaction, in OVSDB's JSON notation, and returns the reply; the test fails if the server refuses it.
 func (s *Server) Transact(json string) string {
 	s.tb.Helper()
-	return run(s.tb, "ovsdb-client", "transact", s.Endpoint, json)
+	reply := run(s.tb, "ovsdb-client", "transact", s.Endpoint, json)
+	if strings.Contains(reply, `"error":`) {
+		s.tb.Fatalf("transaction refused: %s", reply)
+	}
+	return reply
 }
 
 func need(tb testing.TB, programs ...string) {

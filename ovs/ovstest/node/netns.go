@@ -75,3 +75,36 @@ func (n *Node) MustExec(path, name string, args ...string) string {
 	}
 	return out
 }
+
+// Do runs f on a thread that is in the network namespace at path. Sockets that f opens stay there.
+func (n *Node) Do(path string, f func()) {
+	n.tb.Helper()
+	done := make(chan error)
+	go func() { done <- visit(path, f) }()
+	if err := <-done; err != nil {
+		n.tb.Fatalf("enter %s: %v", path, err)
+	}
+}
+
+func visit(path string, f func()) error {
+	there, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	f()
+	if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	runtime.UnlockOSThread()
+	return nil
+}

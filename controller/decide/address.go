@@ -1,0 +1,208 @@
+package decide
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/heddle-net/heddle/controller/ipam"
+	"github.com/heddle-net/heddle/controller/state"
+	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/ovs/nb"
+)
+
+// Addresses reconciles everything that holds an address. A request names a Pod (namespace and name), or an IP object of
+// something else (no namespace): that of a Node, or a reservation.
+type Addresses struct {
+	client  client.Client
+	ledger  *Ledger
+	binding *binding
+	store   *state.Store
+	events  events.EventRecorder
+	chassis func(ctx context.Context, node string) error
+
+	requeue func(reconcile.Request)
+
+	mu sync.Mutex
+	// asked holds the owners whose ports must be confirmed gone before their addresses are free.
+	asked     map[nb.Owner]reconcile.Request
+	confirmed map[reconcile.Request]bool
+	// waiting holds who could not be served, to be tried again when something changes in the Subnet.
+	waiting map[string]map[reconcile.Request]bool
+	// said is the last Warning for each request, so that it is not said again.
+	said map[reconcile.Request]string
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (a *Addresses) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	if req.Namespace != "" {
+		return reconcile.Result{}, a.pod(ctx, req)
+	}
+	if node, ok := strings.CutPrefix(req.Name, v1.NodePortPrefix); ok {
+		return reconcile.Result{}, a.node(ctx, req, node)
+	}
+	return reconcile.Result{}, a.reservation(ctx, req)
+}
+
+// requestOf says who is to be reconciled when an IP object changes.
+func requestOf(obj *v1.IP) reconcile.Request {
+	if obj.Spec.Namespace != "" && obj.Name == state.PodPort(obj.Spec.Namespace, obj.Spec.PodName) {
+		return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: obj.Spec.Namespace, Name: obj.Spec.PodName}}
+	}
+	return reconcile.Request{NamespacedName: types.NamespacedName{Name: obj.Name}}
+}
+
+// give serves a holder from the first of the Subnets that can; who cannot be served waits until one of them changes.
+func (a *Addresses) give(ctx context.Context, req reconcile.Request, about runtime.Object, h holder, subnets []string, want ipam.Request) (ipam.Lease, string, error) {
+	a.setWaiting(req, subnets)
+	var refusal error
+	for _, subnet := range subnets {
+		lease, err := a.ledger.ensure(ctx, h, subnet, want)
+		if err == nil {
+			a.served(req)
+			return lease, subnet, nil
+		}
+		if !refused(err) {
+			return ipam.Lease{}, "", err
+		}
+		refusal = errors.Join(refusal, err)
+	}
+	a.warn(req, about, reasonAcquireFailed, explain(refusal))
+	return ipam.Lease{}, "", nil
+}
+
+// refused tells errors that a retry cannot mend, only a change of the request, the Subnet or another holder.
+func refused(err error) bool {
+	var conflict *ipam.ConflictError
+	var exhausted *ipam.ExhaustedError
+	var outside *ipam.OutsideError
+	var reserved *ipam.ReservedError
+	var request *ipam.RequestError
+	return errors.Is(err, errNoPool) || errors.As(err, &conflict) || errors.As(err, &exhausted) ||
+		errors.As(err, &outside) || errors.As(err, &reserved) || errors.As(err, &request)
+}
+
+// Event reasons, Kube-OVN's.
+const (
+	reasonAcquireFailed = "AcquireAddressFailed"
+	reasonInvalidPod    = "ValidatePodNetworkFailed"
+)
+
+// explain starts a conflict's message with the word that Kube-OVN's users and tests look for.
+func explain(err error) string {
+	var conflict *ipam.ConflictError
+	if errors.As(err, &conflict) {
+		return "AddressConflict: " + err.Error()
+	}
+	return err.Error()
+}
+
+// warn emits a Warning once for each new text.
+func (a *Addresses) warn(req reconcile.Request, about runtime.Object, reason, text string) {
+	a.mu.Lock()
+	again := a.said[req] == text
+	a.said[req] = text
+	a.mu.Unlock()
+	if !again {
+		a.events.Eventf(about, nil, corev1.EventTypeWarning, reason, "AllocateAddress", "%s", text)
+	}
+}
+
+func (a *Addresses) setWaiting(req reconcile.Request, subnets []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, subnet := range slices.Concat(subnets, []string{anySubnet}) {
+		if a.waiting[subnet] == nil {
+			a.waiting[subnet] = make(map[reconcile.Request]bool)
+		}
+		a.waiting[subnet][req] = true
+	}
+}
+
+// anySubnet is what a holder without any Subnet waits for.
+const anySubnet = ""
+
+func (a *Addresses) served(req reconcile.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.said, req)
+	for subnet, set := range a.waiting {
+		if delete(set, req); len(set) == 0 {
+			delete(a.waiting, subnet)
+		}
+	}
+}
+
+// wake tries again everybody who waits for that Subnet.
+func (a *Addresses) wake(subnet string) {
+	a.mu.Lock()
+	set := a.waiting[subnet]
+	delete(a.waiting, subnet)
+	a.mu.Unlock()
+	for req := range set {
+		a.requeue(req)
+	}
+}
+
+// confirm asks the engine whether the owner's rows are gone. The answer comes through Gone.
+func (a *Addresses) confirm(owner nb.Owner, req reconcile.Request) {
+	a.mu.Lock()
+	a.asked[owner] = req
+	a.mu.Unlock()
+	a.store.Mark(owner)
+}
+
+// Gone is told that the northbound database holds no row of the owner.
+func (a *Addresses) Gone(owner nb.Owner) {
+	a.mu.Lock()
+	req, ok := a.asked[owner]
+	if ok {
+		a.confirmed[req] = true
+		delete(a.asked, owner)
+	}
+	a.mu.Unlock()
+	if ok {
+		a.requeue(req)
+	}
+}
+
+// alive takes back the question whether the owner's rows are gone.
+func (a *Addresses) alive(owner nb.Owner, req reconcile.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.asked, owner)
+	delete(a.confirmed, req)
+}
+
+// takeConfirmed tells, once, whether the rows are known to be gone.
+func (a *Addresses) takeConfirmed(req reconcile.Request) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ok := a.confirmed[req]
+	delete(a.confirmed, req)
+	return ok
+}
+
+// letGo releases the address of a holder that is gone: first it asks whether the port is gone too.
+func (a *Addresses) letGo(ctx context.Context, req reconcile.Request, owner nb.Owner, ip string) (released bool, err error) {
+	confirmed := a.takeConfirmed(req)
+	if _, known := a.ledger.record(ip); !known && !confirmed {
+		a.served(req) // it never had one, or waits no more
+		return false, nil
+	}
+	if !confirmed {
+		a.confirm(owner, req)
+		return false, nil
+	}
+	a.served(req)
+	return true, a.ledger.release(ctx, ip)
+}

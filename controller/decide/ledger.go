@@ -1,0 +1,271 @@
+package decide
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/heddle-net/heddle/controller/feed"
+	"github.com/heddle-net/heddle/controller/ipam"
+	v1 "github.com/heddle-net/heddle/crds/v1"
+)
+
+// annotationHolder, on an IP, is the UID of the Pod or Node that the address was given to. A later Pod of the same name
+// may ask for another address, the same one may not.
+const annotationHolder = "heddle.dev/holder"
+
+// holder is who gets an address.
+type holder struct {
+	ip        string // name of the IP object
+	namespace string
+	name      string // the Pod's, or the Node's
+	node      string
+	uid       string
+}
+
+// record is what an IP object says, as far as it is known to exist.
+type record struct {
+	uid    string // the IP object's own
+	holder string
+	node   string
+	subnet string
+	lease  ipam.Lease
+}
+
+// Ledger gives addresses and records each in an IP object. Calls for one IP object must not overlap; the address
+// reconciler's queue sees to that.
+type Ledger struct {
+	client client.Client
+	pools  *ipam.IPAM
+	// used and freed are told in which Subnet an address was given or given back.
+	used, freed func(subnet string)
+
+	mu      sync.Mutex
+	records map[string]record // by name of the IP object
+}
+
+func newLedger(c client.Client, used, freed func(string)) *Ledger {
+	return &Ledger{client: c, pools: ipam.New(), used: used, freed: freed, records: make(map[string]record)}
+}
+
+// errNoPool says that a Subnet does not exist, or cannot be served.
+var errNoPool = errors.New("the Subnet does not exist or is not Ready")
+
+// ensure gives the holder what it asks for in that Subnet, and returns once an IP object says so. What the holder has
+// elsewhere is given back. On error the holder has what it had before.
+func (l *Ledger) ensure(ctx context.Context, h holder, subnet string, req ipam.Request) (ipam.Lease, error) {
+	pool, ok := l.pools.Pool(subnet)
+	if !ok {
+		return ipam.Lease{}, fmt.Errorf("%s: %w", subnet, errNoPool)
+	}
+	lease, err := pool.Acquire(h.ip, req)
+	if err != nil {
+		return lease, err
+	}
+	old, known := l.record(h.ip)
+	want := record{holder: h.uid, node: h.node, subnet: subnet, lease: lease}
+	switch {
+	case known && old.lease == lease && old.subnet == subnet && old.node == h.node && (old.holder == h.uid):
+		return lease, nil
+	case known && old.lease == lease && old.subnet == subnet:
+		return lease, l.handOver(ctx, h, old)
+	case known:
+		if err := l.deleteIP(ctx, h.ip, old); err != nil {
+			return lease, err
+		}
+		if old.subnet != subnet {
+			l.free(h.ip, old.subnet)
+		}
+	}
+	created, err := l.createIP(ctx, h, want)
+	if err != nil {
+		return lease, err
+	}
+	l.remember(h.ip, created)
+	l.used(subnet)
+	return lease, nil
+}
+
+// createIP writes the IP object. Meeting one that says the same is success: an earlier attempt may have failed halfway.
+func (l *Ledger) createIP(ctx context.Context, h holder, want record) (record, error) {
+	obj := &v1.IP{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: h.ip, Finalizers: []string{v1.Finalizer}, Annotations: map[string]string{annotationHolder: h.uid},
+			Labels: map[string]string{v1.LabelSubnet: want.subnet, v1.LabelNodeName: h.node, v1.LabelIPReserved: "false"},
+		},
+		Spec: v1.IPSpec{
+			PodName: h.name, Namespace: h.namespace, Subnet: want.subnet, NodeName: h.node, MacAddress: want.lease.MAC.String(),
+			IPAddress: joinAddrs(want.lease.Addrs()), V4IPAddress: text(want.lease.V4), V6IPAddress: text(want.lease.V6),
+			AttachIPs: []string{}, AttachMacs: []string{}, AttachSubnets: []string{},
+		},
+	}
+	err := l.client.Create(ctx, obj)
+	if err != nil {
+		return want, fmt.Errorf("create IP %s: %w", h.ip, err)
+	}
+	want.uid = string(obj.UID)
+	return want, nil
+}
+
+// handOver records that a new Pod of the same name, perhaps on another node, has the address now.
+func (l *Ledger) handOver(ctx context.Context, h holder, old record) error {
+	patch := client.RawPatch(types.MergePatchType, mustJSON(map[string]any{
+		"metadata": map[string]any{
+			"uid":         old.uid,
+			"annotations": map[string]any{annotationHolder: h.uid},
+			"labels":      map[string]any{v1.LabelNodeName: h.node},
+		},
+		"spec": map[string]any{"nodeName": h.node, "podName": h.name, "namespace": h.namespace},
+	}))
+	if err := l.client.Patch(ctx, &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: h.ip}}, patch); err != nil {
+		return fmt.Errorf("patch IP %s: %w", h.ip, err)
+	}
+	old.holder, old.node = h.uid, h.node
+	l.remember(h.ip, old)
+	return nil
+}
+
+// release gives back what the IP object records: first the object goes, then the address is free.
+func (l *Ledger) release(ctx context.Context, ip string) error {
+	old, known := l.record(ip)
+	if known {
+		if err := l.deleteIP(ctx, ip, old); err != nil {
+			return err
+		}
+	}
+	for _, subnet := range l.pools.Subnets() { // the record may be gone already, by somebody else's hand
+		l.free(ip, subnet)
+	}
+	return nil
+}
+
+// deleteIP removes the object together with our finalizer; if it is another object of the name by now, nothing happens.
+func (l *Ledger) deleteIP(ctx context.Context, ip string, old record) error {
+	obj := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: ip}}
+	if err := l.unfinalize(ctx, obj, old.uid); err != nil {
+		return err
+	}
+	err := l.client.Delete(ctx, obj, client.Preconditions{UID: (*types.UID)(&old.uid)})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete IP %s: %w", ip, err)
+	}
+	l.forget(ip)
+	return nil
+}
+
+func (l *Ledger) unfinalize(ctx context.Context, obj *v1.IP, uid string) error {
+	patch := client.RawPatch(types.MergePatchType, mustJSON(map[string]any{"metadata": map[string]any{"uid": uid, "finalizers": nil}}))
+	if err := l.client.Patch(ctx, obj, patch); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove the finalizer of IP %s: %w", obj.Name, err)
+	}
+	return nil
+}
+
+func (l *Ledger) free(ip, subnet string) {
+	if pool, ok := l.pools.Pool(subnet); ok && pool.Release(ip) {
+		l.freed(subnet)
+	}
+}
+
+// adopt holds what an IP object says: at start, and for one that was made by hand. It returns why not, if it cannot.
+func (l *Ledger) adopt(obj *v1.IP) error {
+	if _, known := l.record(obj.Name); known {
+		return nil
+	}
+	pool, ok := l.pools.Pool(obj.Spec.Subnet)
+	if !ok {
+		return fmt.Errorf("%s: %w", obj.Spec.Subnet, errNoPool)
+	}
+	err := pool.Hold(obj.Name, feed.AddressesOf(&obj.Spec), obj.Spec.MacAddress)
+	lease, held := pool.Lease(obj.Name)
+	if held {
+		l.remember(obj.Name, recordOf(obj, lease))
+		l.used(obj.Spec.Subnet)
+	}
+	return err
+}
+
+// leaseOf is what the pool holds for an IP object.
+func (l *Ledger) leaseOf(obj *v1.IP) ipam.Lease {
+	if pool, ok := l.pools.Pool(obj.Spec.Subnet); ok {
+		lease, _ := pool.Lease(obj.Name)
+		return lease
+	}
+	return ipam.Lease{}
+}
+
+func recordOf(obj *v1.IP, lease ipam.Lease) record {
+	return record{
+		uid: string(obj.UID), holder: obj.Annotations[annotationHolder], node: obj.Spec.NodeName, subnet: obj.Spec.Subnet,
+		lease: lease,
+	}
+}
+
+// load holds what all IP objects say, oldest first, so that of two that claim one address the older keeps it.
+func (l *Ledger) load(ctx context.Context) error {
+	var list v1.IPList
+	if err := l.client.List(ctx, &list); err != nil {
+		return fmt.Errorf("list IPs: %w", err)
+	}
+	slices.SortStableFunc(list.Items, func(a, b v1.IP) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	for i := range list.Items {
+		_ = l.adopt(&list.Items[i]) // the reconciler meets each of them again, and reports
+	}
+	return nil
+}
+
+func (l *Ledger) record(ip string) (record, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, ok := l.records[ip]
+	return r, ok
+}
+
+func (l *Ledger) remember(ip string, r record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records[ip] = r
+}
+
+func (l *Ledger) forget(ip string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.records, ip)
+}
+
+// vanished notes that an IP object is gone that we did not delete; the lease stays until somebody decides.
+func (l *Ledger) vanished(ip, uid string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r, ok := l.records[ip]; ok && r.uid == uid {
+		delete(l.records, ip)
+	}
+}
+
+// joinAddrs prints "v4", "v6" or "v4,v6".
+func joinAddrs[T fmt.Stringer](values []T) string {
+	s := ""
+	for i, v := range values {
+		if i > 0 {
+			s += ","
+		}
+		s += v.String()
+	}
+	return s
+}
+
+// text prints an address, nothing for none.
+func text(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}

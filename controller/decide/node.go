@@ -1,0 +1,49 @@
+package decide
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/heddle-net/heddle/controller/ipam"
+	"github.com/heddle-net/heddle/controller/state"
+	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/ovs/nb"
+)
+
+// node gives a Node its address on the join Subnet, or cleans up behind one that is gone: its address, and the Chassis row
+// that its ovn-controller can no longer remove itself.
+func (a *Addresses) node(ctx context.Context, req reconcile.Request, name string) error {
+	owner := nb.Owner{Kind: state.KindNode, Key: name}
+	var obj corev1.Node
+	err := a.client.Get(ctx, types.NamespacedName{Name: name}, &obj)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("get Node %s: %w", name, err)
+	}
+	if err != nil {
+		released, err := a.letGo(ctx, req, owner, req.Name)
+		if err == nil && released {
+			err = a.chassis(ctx, name)
+		}
+		return err
+	}
+	a.alive(owner, req)
+	h := holder{ip: req.Name, name: name, node: name, uid: string(obj.UID)}
+	join := a.store.Config().JoinSubnet
+	lease, subnet, err := a.give(ctx, req, &obj, h, []string{join}, ipam.Request{})
+	if err != nil || subnet == "" {
+		return err
+	}
+	want := leaseAnnotations(a.store.Subnets.Get(join), join, lease)
+	want[v1.AnnotationPortName] = req.Name
+	delete(want, v1.AnnotationLogicalRouter)
+	return a.annotate(ctx, &obj, want)
+}
+
+// goneMeanwhile tells that the object of a patch was deleted, or deleted and made anew, since it was read.
+func goneMeanwhile(err error) bool { return apierrors.IsNotFound(err) || apierrors.IsConflict(err) }

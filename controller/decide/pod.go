@@ -1,0 +1,173 @@
+package decide
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/heddle-net/heddle/controller/feed"
+	"github.com/heddle-net/heddle/controller/ipam"
+	"github.com/heddle-net/heddle/controller/state"
+	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/ovs/nb"
+)
+
+// pod gives a Pod that is on a node its address and writes the result into its annotations, or lets go of that of a Pod
+// that is gone or finished.
+func (a *Addresses) pod(ctx context.Context, req reconcile.Request) error {
+	owner := nb.Owner{Kind: state.KindPod, Key: req.Namespace + "/" + req.Name}
+	ip := state.PodPort(req.Namespace, req.Name)
+	var obj corev1.Pod
+	err := a.client.Get(ctx, req.NamespacedName, &obj)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("get Pod %s: %w", req, err)
+	}
+	if err != nil || !feed.NeedsNetwork(&obj) {
+		return a.podGone(ctx, req, owner, ip)
+	}
+	a.alive(owner, req)
+	h := holder{ip: ip, namespace: obj.Namespace, name: obj.Name, node: obj.Spec.NodeName, uid: string(obj.UID)}
+	want, subnets, err := a.podWants(ctx, &obj, h)
+	if err != nil {
+		a.setWaiting(req, subnets)
+		a.warn(req, &obj, reasonInvalidPod, err.Error())
+		return nil
+	}
+	lease, subnet, err := a.give(ctx, req, &obj, h, subnets, want)
+	if err != nil || subnet == "" {
+		return err
+	}
+	return a.annotate(ctx, &obj, a.podAnnotations(subnet, lease))
+}
+
+// podGone keeps a reservation, which outlives the Pod, and releases everything else.
+func (a *Addresses) podGone(ctx context.Context, req reconcile.Request, owner nb.Owner, ip string) error {
+	var obj v1.IP
+	if err := a.client.Get(ctx, types.NamespacedName{Name: ip}, &obj); err == nil && reserved(&obj) && obj.DeletionTimestamp.IsZero() {
+		return a.reserve(ctx, req, &obj)
+	}
+	_, err := a.letGo(ctx, req, owner, ip)
+	return err
+}
+
+// podWants reads what the Pod asks for. A Pod that has its address already keeps it, whatever its annotations say by now.
+func (a *Addresses) podWants(ctx context.Context, obj *corev1.Pod, h holder) (ipam.Request, []string, error) {
+	had, known := a.ledger.record(h.ip)
+	takenOver := known && had.holder == "" && obj.Annotations[v1.AnnotationAllocated] == v1.AnnotationTrue
+	if known && had.holder == h.uid || takenOver {
+		return ipam.Request{}, []string{had.subnet}, nil
+	}
+	subnets, err := a.podSubnets(ctx, obj, had.subnet)
+	if err != nil {
+		return ipam.Request{}, nil, err
+	}
+	static, err := staticAddresses(obj.Annotations[v1.AnnotationIPAddress])
+	if err != nil {
+		return ipam.Request{}, subnets, err
+	}
+	mac := obj.Annotations[v1.AnnotationMACAddress]
+	if _, err := ipam.ParseMAC(mac); mac != "" && err != nil {
+		return ipam.Request{}, subnets, fmt.Errorf("annotation %s: %w", v1.AnnotationMACAddress, err)
+	}
+	return ipam.Request{Static: static, MAC: mac}, subnets, nil
+}
+
+// podSubnets are the one that the Pod names, or that of an IP object which waits for a Pod of this name, or those of its
+// Namespace.
+func (a *Addresses) podSubnets(ctx context.Context, obj *corev1.Pod, had string) ([]string, error) {
+	if name := cmp.Or(obj.Annotations[v1.AnnotationLogicalSwitch], had); name != "" {
+		return []string{name}, nil
+	}
+	return a.binding.subnets(ctx, obj.Namespace)
+}
+
+// staticAddresses reads "v4", "v6" or "v4,v6".
+func staticAddresses(text string) ([]netip.Addr, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var addrs []netip.Addr
+	for _, part := range strings.Split(text, ",") {
+		addr, err := netip.ParseAddr(strings.TrimSpace(part))
+		if err != nil || addr.Zone() != "" {
+			return nil, fmt.Errorf("annotation %s: %q is not an IP address", v1.AnnotationIPAddress, part)
+		}
+		addrs = append(addrs, addr.Unmap())
+	}
+	if len(addrs) > 2 || len(addrs) == 2 && addrs[0].Is4() == addrs[1].Is4() {
+		return nil, fmt.Errorf("annotation %s: %q: at most one address of each family can be asked for", v1.AnnotationIPAddress, text)
+	}
+	return addrs, nil
+}
+
+// podAnnotations are the record that the node's daemon, and people, read.
+func (a *Addresses) podAnnotations(subnet string, lease ipam.Lease) map[string]string {
+	set := leaseAnnotations(a.store.Subnets.Get(subnet), subnet, lease)
+	set[v1.AnnotationRouted] = v1.AnnotationTrue
+	return set
+}
+
+// leaseAnnotations describe a lease in its Subnet: cidr and gateway are of the families that the lease has.
+func leaseAnnotations(obj *state.Subnet, subnet string, lease ipam.Lease) map[string]string {
+	set := map[string]string{
+		v1.AnnotationAllocated:     v1.AnnotationTrue,
+		v1.AnnotationLogicalSwitch: subnet,
+		v1.AnnotationIPAddress:     joinAddrs(lease.Addrs()),
+		v1.AnnotationMACAddress:    lease.MAC.String(),
+	}
+	if obj == nil {
+		return set
+	}
+	var cidrs []netip.Prefix
+	var gateways []netip.Addr
+	for i, cidr := range obj.CIDRs {
+		if cidr.Contains(lease.V4) || cidr.Contains(lease.V6) {
+			cidrs, gateways = append(cidrs, cidr), append(gateways, obj.Gateways[i])
+		}
+	}
+	set[v1.AnnotationCIDR], set[v1.AnnotationGateway] = joinAddrs(cidrs), joinAddrs(gateways)
+	set[v1.AnnotationLogicalRouter] = obj.Vpc
+	return set
+}
+
+// annotate writes annotations that differ, in one patch, and only if the object is still the same one.
+func (a *Addresses) annotate(ctx context.Context, obj client.Object, want map[string]string) error {
+	have := obj.GetAnnotations()
+	differ := make(map[string]any)
+	for k, v := range want {
+		if old, ok := have[k]; !ok || old != v {
+			differ[k] = v
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	patch := client.RawPatch(types.MergePatchType, mustJSON(map[string]any{
+		"metadata": map[string]any{"uid": string(obj.GetUID()), "annotations": differ},
+	}))
+	err := a.client.Patch(ctx, obj.DeepCopyObject().(client.Object), patch)
+	if goneMeanwhile(err) {
+		return nil // its deletion, or its successor, is on the way to us
+	}
+	if err != nil {
+		return fmt.Errorf("annotate %s: %w", client.ObjectKeyFromObject(obj), err)
+	}
+	return nil
+}
+
+// mustJSON encodes maps of strings, which cannot fail.
+func mustJSON(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}

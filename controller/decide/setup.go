@@ -1,0 +1,264 @@
+package decide
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/heddle-net/heddle/controller/feed"
+	"github.com/heddle-net/heddle/controller/report"
+	"github.com/heddle-net/heddle/controller/state"
+	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/ovs/nb"
+)
+
+// Config is what the deciders need of the rest of the controller.
+type Config struct {
+	Store *state.Store
+	Board *report.Board
+	// RemoveChassis removes the Chassis row of a Node that is gone from the southbound database.
+	RemoveChassis func(ctx context.Context, node string) error
+}
+
+// workers is the number of addresses that are given at a time: each costs two calls to the API server.
+const workers = 16
+
+// Deciders are the reconcilers of this package.
+type Deciders struct {
+	cfg        Config
+	mgr        manager.Manager
+	ledger     *Ledger
+	binding    *binding
+	addresses  *Addresses
+	subnets    *Subnets
+	vpcs       *Vpcs
+	namespaces *Namespaces
+
+	addressQueue, subnetQueue, vpcQueue, namespaceQueue *inbox
+}
+
+// New makes the reconcilers; Load and then Setup bring them to life.
+func New(mgr manager.Manager, cfg Config) *Deciders {
+	d := &Deciders{
+		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(),
+	}
+	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
+	d.binding = newBinding(c, cfg.Store.Config().DefaultSubnet)
+	d.ledger = newLedger(c, d.addressUsed, d.addressFreed)
+	d.addresses = &Addresses{
+		client: c, ledger: d.ledger, binding: d.binding, store: cfg.Store, events: recorder, chassis: cfg.RemoveChassis,
+		requeue: d.addressQueue.add, asked: make(map[nb.Owner]reconcile.Request), confirmed: make(map[reconcile.Request]bool),
+		waiting: make(map[string]map[reconcile.Request]bool), said: make(map[reconcile.Request]string),
+	}
+	d.subnets = &Subnets{
+		client: c, ledger: d.ledger, store: cfg.Store, board: cfg.Board, events: recorder, wake: d.addresses.wake,
+		written: make(map[string]time.Time),
+	}
+	d.vpcs = &Vpcs{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
+	d.namespaces = &Namespaces{client: c, binding: d.binding}
+	cfg.Board.Gone, cfg.Board.Changed = d.addresses.Gone, d.ownerChanged
+	return d
+}
+
+func (d *Deciders) addressUsed(subnet string) { d.subnetQueue.add(named(subnet)) }
+
+func (d *Deciders) addressFreed(subnet string) {
+	d.subnetQueue.add(named(subnet))
+	d.addresses.wake(subnet)
+}
+
+// ownerChanged is told by the board.
+func (d *Deciders) ownerChanged(owner nb.Owner) {
+	switch owner.Kind {
+	case state.KindSubnet:
+		d.subnetQueue.add(named(owner.Key))
+	case state.KindVpc:
+		d.vpcQueue.add(named(owner.Key))
+	}
+}
+
+func named(name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}
+}
+
+// Load makes the pools and holds what the IP objects record. The state must hold the cluster; no reconciler may run yet.
+func (d *Deciders) Load(ctx context.Context) error {
+	var list v1.SubnetList
+	if err := d.mgr.GetClient().List(ctx, &list); err != nil {
+		return fmt.Errorf("list Subnets: %w", err)
+	}
+	for i := range list.Items {
+		_ = d.subnets.problems(&list.Items[i]) // they are reported when the Subnet is reconciled
+	}
+	return d.ledger.load(ctx)
+}
+
+// Setup registers the reconcilers with the manager, which starts them once it leads. They wait for loaded.
+func (d *Deciders) Setup(loaded <-chan struct{}) error {
+	err := builder.ControllerManagedBy(d.mgr).Named("address").WithOptions(options(workers)).
+		For(&corev1.Pod{}, builder.WithPredicates(predicate.NewPredicateFuncs(mayNeedAddress))).
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(nodeRequest), builder.WithPredicates(nodePredicate())).
+		Watches(&v1.IP{}, d.ipHandler()).
+		WatchesRawSource(d.addressQueue.source()).
+		Complete(after(loaded, d.addresses))
+	if err != nil {
+		return fmt.Errorf("set up addresses: %w", err)
+	}
+	err = builder.ControllerManagedBy(d.mgr).Named("subnet").WithOptions(options(1)).
+		For(&v1.Subnet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, deletion()))).
+		WatchesRawSource(d.subnetQueue.source()).
+		Complete(after(loaded, d.subnets))
+	if err != nil {
+		return fmt.Errorf("set up Subnets: %w", err)
+	}
+	err = builder.ControllerManagedBy(d.mgr).Named("vpc").WithOptions(options(1)).
+		For(&v1.Vpc{}).
+		Watches(&v1.Subnet{}, handler.EnqueueRequestsFromMapFunc(d.vpcOf)).
+		WatchesRawSource(d.vpcQueue.source()).
+		Complete(after(loaded, d.vpcs))
+	if err != nil {
+		return fmt.Errorf("set up Vpcs: %w", err)
+	}
+	err = builder.ControllerManagedBy(d.mgr).Named("namespace").WithOptions(options(1)).
+		For(&corev1.Namespace{}, builder.WithPredicates(d.rebind(predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{})))).
+		Watches(&v1.Subnet{}, handler.EnqueueRequestsFromMapFunc(d.allNamespaces), builder.WithPredicates(d.rebind(predicate.GenerationChangedPredicate{}))).
+		WatchesRawSource(d.namespaceQueue.source()).
+		Complete(after(loaded, d.namespaces))
+	if err != nil {
+		return fmt.Errorf("set up Namespaces: %w", err)
+	}
+	return nil
+}
+
+// options keep failed requests coming back within 30 s; the API server's own fairness is the only other limit.
+func options(workers int) controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: workers,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, 30*time.Second),
+	}
+}
+
+// after holds a reconciler back until loaded is closed.
+func after(loaded <-chan struct{}, r reconcile.Reconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		select {
+		case <-loaded:
+			return r.Reconcile(ctx, req)
+		case <-ctx.Done():
+			return reconcile.Result{}, ctx.Err()
+		}
+	})
+}
+
+// mayNeedAddress leaves out Pods that never had and do not yet need one.
+func mayNeedAddress(obj client.Object) bool {
+	pod, ok := obj.(*corev1.Pod)
+	return ok && !pod.Spec.HostNetwork && pod.Spec.NodeName != ""
+}
+
+func nodeRequest(_ context.Context, obj client.Object) []reconcile.Request {
+	return []reconcile.Request{named(state.NodePort(obj.GetName()))}
+}
+
+// nodePredicate leaves out the heartbeats.
+func nodePredicate() predicate.Predicate {
+	return predicate.Or(predicate.AnnotationChangedPredicate{}, predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }})
+}
+
+func deletion() predicate.Predicate {
+	return predicate.NewPredicateFuncs(func(obj client.Object) bool { return obj.GetDeletionTimestamp() != nil })
+}
+
+// rebind forgets which Subnets serve which Namespace before the events that pass are handled, and lets Pods that wait for any
+// Subnet try again.
+func (d *Deciders) rebind(p predicate.Predicate) predicate.Predicate {
+	reset := func(pass bool) bool {
+		if pass {
+			d.binding.reset()
+			d.addresses.wake(anySubnet)
+		}
+		return pass
+	}
+	return predicate.Funcs{
+		CreateFunc: func(e event.CreateEvent) bool { return reset(p.Create(e)) },
+		UpdateFunc: func(e event.UpdateEvent) bool { return reset(p.Update(e)) },
+		DeleteFunc: func(e event.DeleteEvent) bool { return reset(p.Delete(e)) },
+	}
+}
+
+func (d *Deciders) vpcOf(_ context.Context, obj client.Object) []reconcile.Request {
+	return []reconcile.Request{named(feed.Subnet(obj.(*v1.Subnet), d.cfg.Store.Config().DefaultVpc).Vpc)}
+}
+
+func (d *Deciders) allNamespaces(ctx context.Context, _ client.Object) []reconcile.Request {
+	var list corev1.NamespaceList
+	if err := d.mgr.GetClient().List(ctx, &list); err != nil {
+		return nil
+	}
+	requests := make([]reconcile.Request, len(list.Items))
+	for i := range list.Items {
+		requests[i] = named(list.Items[i].Name)
+	}
+	return requests
+}
+
+// ipHandler leads from an IP object to its holder. Deletions are told to the ledger first: the cache may still lack what we
+// have just written, so that only the event tells "gone" from "not there yet".
+func (d *Deciders) ipHandler() handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { q.Add(requestOf(e.Object.(*v1.IP))) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { q.Add(requestOf(e.ObjectNew.(*v1.IP))) },
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
+			obj := e.Object.(*v1.IP)
+			d.ledger.vanished(obj.Name, string(obj.UID))
+			q.Add(requestOf(obj))
+		},
+	}
+}
+
+// inbox lets other goroutines put requests into a controller's queue, before and after it starts.
+type inbox struct {
+	mu    sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+	early []reconcile.Request
+}
+
+func newInbox() *inbox { return &inbox{} }
+
+func (i *inbox) add(req reconcile.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.queue == nil {
+		i.early = append(i.early, req)
+		return
+	}
+	i.queue.Add(req)
+}
+
+func (i *inbox) source() source.Source {
+	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.queue = queue
+		for _, req := range i.early {
+			queue.Add(req)
+		}
+		i.early = nil
+		return nil
+	})
+}

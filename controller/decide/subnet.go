@@ -1,0 +1,234 @@
+package decide
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/heddle-net/heddle/controller/compile"
+	"github.com/heddle-net/heddle/controller/feed"
+	"github.com/heddle-net/heddle/controller/report"
+	"github.com/heddle-net/heddle/controller/state"
+	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/ovs/nb"
+)
+
+// Subnets reconciles Subnets: it completes the spec, keeps the pool of addresses, and shows the status.
+type Subnets struct {
+	client client.Client
+	ledger *Ledger
+	store  *state.Store
+	board  *report.Board
+	events events.EventRecorder
+	// wake tries again who waits for an address in the Subnet.
+	wake func(subnet string)
+
+	mu      sync.Mutex
+	written map[string]time.Time // when the status was last written
+}
+
+// statusInterval is the time between two writes of one Subnet's status: the counts change with every Pod.
+const statusInterval = time.Second
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Subnets) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	var obj v1.Subnet
+	err := r.client.Get(ctx, req.NamespacedName, &obj)
+	if client.IgnoreNotFound(err) != nil {
+		return reconcile.Result{}, fmt.Errorf("get Subnet %s: %w", req.Name, err)
+	}
+	if err != nil {
+		r.ledger.pools.Delete(req.Name)
+		return reconcile.Result{}, nil
+	}
+	if !obj.DeletionTimestamp.IsZero() {
+		if done, err := r.finish(ctx, &obj); done || err != nil {
+			return reconcile.Result{}, err
+		}
+	} else if err := r.complete(ctx, &obj); err != nil {
+		return reconcile.Result{}, err
+	}
+	problems := r.problems(&obj)
+	if len(problems) == 0 {
+		r.wake(obj.Name)
+	}
+	return r.writeStatus(ctx, &obj, problems)
+}
+
+// complete writes what the spec leaves open, as Kube-OVN does: users read it in the columns of `kubectl get subnet`.
+func (r *Subnets) complete(ctx context.Context, obj *v1.Subnet) error {
+	want := obj.DeepCopy()
+	controllerutil.RemoveFinalizer(want, v1.DeprecatedFinalizer)
+	controllerutil.AddFinalizer(want, v1.Finalizer)
+	want.Spec.Vpc = cmp.Or(want.Spec.Vpc, r.store.Config().DefaultVpc)
+	want.Spec.Provider = cmp.Or(want.Spec.Provider, v1.ProviderOVN)
+	want.Spec.GatewayType = cmp.Or(want.Spec.GatewayType, v1.GatewayTypeDistributed)
+	if config, err := feed.Addresses(&obj.Spec); err == nil {
+		want.Spec.Protocol = protocolOf(config.CIDRs)
+		want.Spec.Gateway = cmp.Or(want.Spec.Gateway, joinAddrs(config.Gateways))
+		for _, gateway := range config.Gateways {
+			if !slices.Contains(want.Spec.ExcludeIps, gateway.String()) {
+				want.Spec.ExcludeIps = append(want.Spec.ExcludeIps, gateway.String())
+			}
+		}
+	}
+	if apiequality.Semantic.DeepEqual(obj, want) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(obj.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	want.DeepCopyInto(obj)
+	if err := r.client.Patch(ctx, obj, patch); err != nil {
+		return fmt.Errorf("complete Subnet %s: %w", obj.Name, err)
+	}
+	return nil
+}
+
+// finish lets a deleted Subnet go once nobody has an address in it.
+func (r *Subnets) finish(ctx context.Context, obj *v1.Subnet) (done bool, err error) {
+	if len(r.holders(obj.Name)) > 0 || !controllerutil.ContainsFinalizer(obj, v1.Finalizer) {
+		return false, nil
+	}
+	patch := client.MergeFromWithOptions(obj.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	controllerutil.RemoveFinalizer(obj, v1.Finalizer)
+	if err := r.client.Patch(ctx, obj, patch); err != nil {
+		return false, fmt.Errorf("let Subnet %s go: %w", obj.Name, err)
+	}
+	return true, nil
+}
+
+func (r *Subnets) holders(subnet string) []string {
+	pool, ok := r.ledger.pools.Pool(subnet)
+	if !ok {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(pool.Leases()))
+}
+
+// problems says why the Subnet cannot be served; where it can, its pool is made, or changed, first.
+func (r *Subnets) problems(obj *v1.Subnet) []compile.Problem {
+	converted := feed.Subnet(obj, r.store.Config().DefaultVpc)
+	var problems []compile.Problem
+	r.store.Inspect(func(v *state.View) { problems = compile.SubnetProblems(v, converted) })
+	if len(problems) > 0 {
+		return problems
+	}
+	config, err := feed.Addresses(&obj.Spec)
+	if err == nil {
+		_, err = r.ledger.pools.Apply(obj.Name, config)
+	}
+	if err != nil {
+		return []compile.Problem{{Reason: compile.ReasonInvalid, Text: err.Error()}}
+	}
+	return nil
+}
+
+// writeStatus shows the use and the condition of a Subnet, at most once in statusInterval.
+func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []compile.Problem) (reconcile.Result, error) {
+	old := obj.Status.DeepCopy()
+	r.fillUse(obj)
+	ready := r.ready(obj, problems)
+	changed := report.SetCondition(&obj.Status.Conditions, ready)
+	if apiequality.Semantic.DeepEqual(old, &obj.Status) {
+		return reconcile.Result{}, nil
+	}
+	if wait := r.tooEarly(obj.Name); wait > 0 && !changed {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	if err := r.client.Status().Patch(ctx, obj, statusPatch(obj, old)); err != nil {
+		if goneMeanwhile(err) {
+			return reconcile.Result{}, nil
+		}
+		return reconcile.Result{}, fmt.Errorf("write the status of Subnet %s: %w", obj.Name, err)
+	}
+	if changed && ready.Status == corev1.ConditionFalse {
+		r.events.Eventf(obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileSubnet", "%s", ready.Message)
+	}
+	return reconcile.Result{}, nil
+}
+
+func statusPatch(obj *v1.Subnet, old *v1.SubnetStatus) client.Patch {
+	before := obj.DeepCopy()
+	before.Status = *old
+	return client.MergeFrom(before)
+}
+
+func (r *Subnets) tooEarly(name string) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if wait := r.written[name].Add(statusInterval).Sub(now); wait > 0 {
+		return wait
+	}
+	r.written[name] = now
+	return 0
+}
+
+// rangeLimit bounds the text of a range list in the status, in bytes: etcd refuses objects over 1.5 MB.
+const rangeLimit = 64 << 10
+
+func (r *Subnets) fillUse(obj *v1.Subnet) {
+	pool, ok := r.ledger.pools.Pool(obj.Name)
+	if !ok {
+		return
+	}
+	use, s := pool.Status(), &obj.Status
+	s.V4UsingIPs, s.V4AvailableIPs = v1.BigIntFrom(use.V4.Using.Count()), v1.BigIntFrom(use.V4.Available.Count())
+	s.V6UsingIPs, s.V6AvailableIPs = v1.BigIntFrom(use.V6.Using.Count()), v1.BigIntFrom(use.V6.Available.Count())
+	s.V4UsingIPRange, s.V4AvailableIPRange = use.V4.Using.Text(rangeLimit), use.V4.Available.Text(rangeLimit)
+	s.V6UsingIPRange, s.V6AvailableIPRange = use.V6.Using.Text(rangeLimit), use.V6.Available.Text(rangeLimit)
+}
+
+// Condition reasons of a Subnet, next to those of package compile.
+const (
+	reasonReady   = "Ready"   // the Subnet is in force
+	reasonPending = "Pending" // it is not yet in the northbound database
+	reasonInUse   = "InUse"   // it is deleted, but Pods have addresses in it
+)
+
+func (r *Subnets) ready(obj *v1.Subnet, problems []compile.Problem) v1.Condition {
+	ready := v1.Condition{Type: v1.ConditionReady, Status: corev1.ConditionFalse, ObservedGeneration: obj.Generation}
+	outcome := r.board.Outcome(nb.Owner{Kind: state.KindSubnet, Key: obj.Name})
+	switch {
+	case !obj.DeletionTimestamp.IsZero():
+		ready.Reason, ready.Message = reasonInUse, "cannot be deleted: its addresses are used by "+some(r.holders(obj.Name))
+	case len(problems) > 0:
+		ready.Reason, ready.Message = problems[0].Reason, texts(problems)
+	case outcome.Blocked != "":
+		ready.Reason, ready.Message = outcome.Reason, outcome.Blocked
+	case outcome.Rows == 0:
+		ready.Reason, ready.Message = reasonPending, "waits for the northbound database"
+	default:
+		ready.Status, ready.Reason = corev1.ConditionTrue, reasonReady
+	}
+	return ready
+}
+
+func texts(problems []compile.Problem) string {
+	var all error
+	for _, p := range problems {
+		all = errors.Join(all, errors.New(p.Text))
+	}
+	return strings.ReplaceAll(all.Error(), "\n", "; ")
+}
+
+// some lists the first few names and counts the rest.
+func some(names []string) string {
+	const limit = 5
+	if len(names) <= limit {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
+}

@@ -1,0 +1,108 @@
+package decide
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/heddle-net/heddle/controller/report"
+	"github.com/heddle-net/heddle/controller/state"
+	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/ovs/nb"
+)
+
+// Vpcs reconciles Vpcs: finalizer and status. What a Vpc is made of is compiled.
+type Vpcs struct {
+	client client.Client
+	store  *state.Store
+	board  *report.Board
+	events events.EventRecorder
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Vpcs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	var obj v1.Vpc
+	if err := r.client.Get(ctx, req.NamespacedName, &obj); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	if err := r.finalize(ctx, &obj); err != nil {
+		return reconcile.Result{}, fmt.Errorf("finalizer of Vpc %s: %w", obj.Name, err)
+	}
+	before := obj.DeepCopy()
+	r.fill(&obj)
+	ready := r.ready(&obj)
+	changed := report.SetCondition(&obj.Status.Conditions, ready)
+	if apiequality.Semantic.DeepEqual(before.Status, obj.Status) {
+		return reconcile.Result{}, nil
+	}
+	if err := r.client.Status().Patch(ctx, &obj, client.MergeFrom(before)); err != nil && !goneMeanwhile(err) {
+		return reconcile.Result{}, fmt.Errorf("write the status of Vpc %s: %w", obj.Name, err)
+	}
+	if changed && ready.Status == corev1.ConditionFalse {
+		r.events.Eventf(&obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileVpc", "%s", ready.Message)
+	}
+	return reconcile.Result{}, nil
+}
+
+// finalize keeps a Vpc for as long as it has Subnets.
+func (r *Vpcs) finalize(ctx context.Context, obj *v1.Vpc) error {
+	before := obj.DeepCopy()
+	controllerutil.RemoveFinalizer(obj, v1.DeprecatedFinalizer)
+	switch {
+	case obj.DeletionTimestamp.IsZero():
+		controllerutil.AddFinalizer(obj, v1.Finalizer)
+	case len(r.subnets(obj.Name)) == 0:
+		controllerutil.RemoveFinalizer(obj, v1.Finalizer)
+	}
+	if slices.Equal(before.Finalizers, obj.Finalizers) {
+		return nil
+	}
+	err := r.client.Patch(ctx, obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return client.IgnoreNotFound(err)
+}
+
+func (r *Vpcs) subnets(vpc string) []string {
+	names := []string{}
+	r.store.Inspect(func(v *state.View) {
+		for _, s := range v.SubnetsOf(vpc) {
+			names = append(names, s.Name)
+		}
+	})
+	return names
+}
+
+func (r *Vpcs) fill(obj *v1.Vpc) {
+	config := r.store.Config()
+	obj.Status.Subnets = r.subnets(obj.Name)
+	obj.Status.Default = obj.Name == config.DefaultVpc
+	if obj.Status.Default {
+		obj.Status.Router, obj.Status.DefaultLogicalSwitch = obj.Name, config.DefaultSubnet
+	}
+	outcome := r.board.Outcome(nb.Owner{Kind: state.KindVpc, Key: obj.Name})
+	obj.Status.Standby = outcome.Rows > 0
+}
+
+func (r *Vpcs) ready(obj *v1.Vpc) v1.Condition {
+	ready := v1.Condition{Type: v1.ConditionReady, Status: corev1.ConditionFalse, ObservedGeneration: obj.Generation}
+	outcome := r.board.Outcome(nb.Owner{Kind: state.KindVpc, Key: obj.Name})
+	switch {
+	case !obj.DeletionTimestamp.IsZero():
+		ready.Reason, ready.Message = reasonInUse, "cannot be deleted: it has the Subnets "+some(obj.Status.Subnets)
+	case len(outcome.Problems) > 0:
+		ready.Reason, ready.Message = outcome.Problems[0].Reason, texts(outcome.Problems)
+	case outcome.Blocked != "":
+		ready.Reason, ready.Message = outcome.Reason, outcome.Blocked
+	case outcome.Rows == 0:
+		ready.Reason, ready.Message = reasonPending, "waits for the northbound database"
+	default:
+		ready.Status, ready.Reason = corev1.ConditionTrue, reasonReady
+	}
+	return ready
+}
