@@ -157,8 +157,8 @@ type cniError struct {
 
 func (e *cniError) Error() string { return fmt.Sprintf("code %d: %s", e.Code, e.Msg) }
 
-// run starts the plugin, as a runtime does.
-func (s *sandbox) run(command string) ([]byte, error) {
+// command is the plugin as a runtime starts it.
+func (s *sandbox) command(command string) *exec.Cmd {
 	binary, err := plugin()
 	if err != nil {
 		s.rig.tb.Fatal(err)
@@ -174,7 +174,11 @@ func (s *sandbox) run(command string) ([]byte, error) {
 		fmt.Sprintf("CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=%s;K8S_POD_NAME=%s;K8S_POD_INFRA_CONTAINER_ID=%s;K8S_POD_UID=%s",
 			s.pod.Namespace, s.pod.Name, s.id, s.pod.UID),
 	}
-	out, err := cmd.Output()
+	return cmd
+}
+
+func (s *sandbox) run(command string) ([]byte, error) {
+	out, err := s.command(command).Output()
 	if err == nil {
 		return out, nil
 	}

@@ -41,7 +41,7 @@ const (
 )
 
 // cleanTimeout bounds the way back of a failed ADD, whose own deadline may have passed.
-const cleanTimeout = 10 * time.Second
+const cleanTimeout = 5 * time.Second
 
 // Config is what a Manager works with.
 type Config struct {
