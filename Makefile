@@ -86,7 +86,7 @@ verify-generated:
 
 verify-chart:
 	$(TOOL) helm lint --strict charts/heddle
-	shellcheck -x image/entrypoint/* .ci/*
+	shellcheck -x -P SCRIPTDIR image/entrypoint/* .ci/*
 
 lint:
 	go vet ./...

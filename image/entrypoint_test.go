@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -311,5 +312,46 @@ func TestInstallCNIKeepsWhatIsThere(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(target, "*new")); len(left) > 0 {
 		t.Errorf("left over: %s", left)
+	}
+}
+
+func TestRemoveDataAtEnd(t *testing.T) {
+	t.Parallel()
+	dir, other := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(dir, ".hidden/conf.db"), "")
+	write(t, filepath.Join(other, "ovnnb_db.db"), "")
+	cmd := exec.Command("./entrypoint/remove-data-at-end", dir, other)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	stop := time.AfterFunc(deadline, func() { _ = cmd.Process.Kill() })
+	defer stop.Stop()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".hidden/conf.db")); err != nil {
+		t.Error("removed before the end:", err)
+	}
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	must(t, cmd.Wait())
+	for _, d := range []string{dir, other} {
+		if left, err := os.ReadDir(d); err != nil || len(left) > 0 {
+			t.Errorf("%s holds %v, %v", d, left, err)
+		}
+	}
+}
+
+// TestWithSysctl makes a container's view of /proc/sys, in namespaces of the test.
+func TestWithSysctl(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for namespaces")
+	}
+	const sysctl = "/proc/sys/net/ipv4/conf/lo/forwarding"
+	got := command(t, "unshare", "--mount", "--net", "sh", "-c", `
+		mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys
+		(echo 1 >`+sysctl+`) 2>/dev/null && echo writable without
+		./entrypoint/with-sysctl sh -c 'echo 1 >`+sysctl+` && cat `+sysctl+`'`)
+	if got != "1\n" {
+		t.Errorf("got %q", got)
 	}
 }

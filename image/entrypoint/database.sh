@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by the scripts that run an ovsdb-server. Everything that a database needs is put in place by ovsdb-tool before the server
 # starts: no second process has to wait for the server, and a server that answers is complete.
 
