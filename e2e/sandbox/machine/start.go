@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -30,14 +29,7 @@ type Machine struct {
 // when the machine's network namespace is there and before its services start. listener may be nil.
 func Start(program string, c Config, listener *net.TCPListener, plug func(*Machine) error) (*Machine, error) {
 	m := &Machine{Config: c}
-	failed := make(chan error)
-	// PR_SET_PDEATHSIG looks at the thread (prctl(2)), so the one that forks stays until go is said.
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		failed <- m.start(program, listener, plug)
-	}()
-	if err := <-failed; err != nil {
+	if err := m.start(program, listener, plug); err != nil {
 		return nil, errors.Join(fmt.Errorf("machine %s: %w", c.Name, err), m.Remove())
 	}
 	return m, nil
@@ -56,10 +48,10 @@ func (m *Machine) start(program string, listener *net.TCPListener, plug func(*Ma
 	}
 	defer l.close()
 	if err := l.report(); err != nil {
-		return err
+		return errors.Join(err, l.abort())
 	}
 	if err := m.admit(plug); err != nil {
-		return err
+		return errors.Join(err, l.abort())
 	}
 	return l.release()
 }
@@ -123,7 +115,6 @@ func (l *launch) exec(program, dir string, files []*os.File) error {
 	l.cmd.ExtraFiles = files
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
-		Pdeathsig:  syscall.SIGKILL,
 		Setsid:     true,
 	}
 	return l.cmd.Start()
@@ -151,6 +142,15 @@ func (l *launch) release() error {
 		return err
 	}
 	return l.cmd.Process.Release()
+}
+
+// abort ends a machine that did not come to be.
+func (l *launch) abort() error {
+	if err := l.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	_ = l.cmd.Wait() // it was killed, and says so
+	return nil
 }
 
 func (l *launch) close() error { return errors.Join(l.start.Close(), l.told.Close()) }

@@ -33,14 +33,32 @@ func Identify(pid int) (Identity, error) {
 
 // Alive says whether the process still runs.
 func (id Identity) Alive() bool {
-	now, err := Identify(id.PID)
-	return err == nil && now == id
+	fd, err := id.open()
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return awaitExit(fd, id.PID, 0) != nil
+}
+
+// open returns a pidfd, or ESRCH where the process is gone and its number perhaps given away.
+func (id Identity) open() (int, error) {
+	fd, err := unix.PidfdOpen(id.PID, 0)
+	if err != nil {
+		return -1, err
+	}
+	// What the number meant before the descriptor was opened does not count.
+	if now, err := Identify(id.PID); err != nil || now != id {
+		_ = unix.Close(fd)
+		return -1, unix.ESRCH
+	}
+	return fd, nil
 }
 
 // Kill ends the process at once and returns when it is gone. A process that has ended is no error.
 // The end of a PID namespace's first process is the end of all in it (pid_namespaces(7)).
 func (id Identity) Kill(timeout time.Duration) error {
-	fd, err := unix.PidfdOpen(id.PID, 0)
+	fd, err := id.open()
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
@@ -48,10 +66,6 @@ func (id Identity) Kill(timeout time.Duration) error {
 		return fmt.Errorf("kill process %d: %w", id.PID, err)
 	}
 	defer unix.Close(fd)
-	// The number may have been given away; the descriptor cannot be.
-	if !id.Alive() {
-		return nil
-	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill process %d: %w", id.PID, err)
 	}
@@ -81,13 +95,10 @@ func startTime(pid int) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The second field is the name in parentheses and may hold anything; the third is the state.
+	// The second field is the name in parentheses and may hold anything.
 	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
 	if len(fields) < 20 {
 		return 0, fmt.Errorf("short /proc/%d/stat", pid)
-	}
-	if fields[0] == "Z" {
-		return 0, os.ErrProcessDone
 	}
 	return strconv.ParseUint(fields[19], 10, 64)
 }
