@@ -2,6 +2,7 @@ package crds_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -126,7 +127,9 @@ func (s *server) decode(data []byte) (*unstructured.Unstructured, error) {
 	}
 	tracked := structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
 	if unknown := pruning.PruneWithOptions(object.Object, s.schema, true, tracked); len(unknown) > 0 {
-		return nil, fmt.Errorf("strict decoding error: unknown field %q", strings.Join(unknown, `", "`))
+		kind := object.GetKind()
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: strict decoding error: unknown field %q",
+			kind, object.GroupVersionKind().Version, kind, strings.Join(unknown, `", "`)))
 	}
 	defaulting.PruneNonNullableNullsWithoutDefaults(object.Object, s.schema)
 	defaulting.Default(object.Object, s.schema)
@@ -165,18 +168,22 @@ func requestContext() context.Context {
 	return genericapirequest.WithNamespace(genericapirequest.NewContext(), "")
 }
 
-// kubectlText is what kubectl prints for an error of the API server, but in a fixed order: the API server goes through
-// the fields of an object in that of a map.
+// kubectlText is what kubectl prints for an error of the API server, without the name of the file that the object came
+// from, and in a fixed order: the API server goes through the fields of an object in that of a map.
 func kubectlText(err error) string {
-	status, ok := err.(apierrors.APIStatus)
-	if !ok || status.Status().Details == nil {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
 		return fmt.Sprintf("Error from server (BadRequest): %v\n", err)
 	}
 	details := status.Status().Details
 	var lines []string
 	for _, cause := range details.Causes {
-		lines = append(lines, fmt.Sprintf("* %s: %s\n", cause.Field, cause.Message))
+		lines = append(lines, cause.Field+": "+cause.Message)
+	}
+	separator := " "
+	if len(lines) > 1 {
+		separator = "\n* "
 	}
 	slices.Sort(lines)
-	return fmt.Sprintf("The %s %q is invalid:\n%s", details.Kind, details.Name, strings.Join(lines, ""))
+	return fmt.Sprintf("The %s %q is invalid:%s%s\n", details.Kind, details.Name, separator, strings.Join(lines, "\n* "))
 }

@@ -2,11 +2,13 @@ package v1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// IP records that an address is in use, by a Pod, by a node or by hand. There is one IP per network
-// interface, named <pod>.<namespace> for a Pod and node-<node> for a node. It is the only durable record of
-// an address: whatever has an IP object is never given away twice.
+// IP records that an address is in use, by a Pod, by a node or by hand.
+// There is one IP per network interface, named <pod>.<namespace> for a Pod
+// and node-<node> for a node. It is the only durable record of an address:
+// whatever has an IP object is never given away twice.
 //
-// An IP made by hand reserves its address. Deleting an IP that is reserved releases it.
+// An IP made by hand reserves its address. Deleting an IP that is reserved
+// releases it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=ips,singular=ip,shortName=ip,scope=Cluster
@@ -24,8 +26,8 @@ type IP struct {
 	Spec IPSpec `json:"spec"`
 }
 
-// IPSpec is the address, and who has it. Addresses, once set, never change: a Pod that gets another address
-// gets another IP object.
+// IPSpec is the address, and who has it. Addresses, once set, never
+// change: a Pod that gets another address gets another IP object.
 //
 // +kubebuilder:validation:XValidation:rule=`(has(self.ipAddress) && self.ipAddress != "") || (has(self.v4IpAddress) && self.v4IpAddress != "") || (has(self.v6IpAddress) && self.v6IpAddress != "") || (has(self.macAddress) && self.macAddress != "")`,message="an IP needs an address: set v4IpAddress, v6IpAddress or both"
 // +kubebuilder:validation:XValidation:rule=`!has(self.ipAddress) || self.ipAddress == "" || !has(self.v4IpAddress) || self.v4IpAddress == "" || self.v4IpAddress in self.ipAddress.split(',')`,fieldPath=.v4IpAddress,message="is not in ipAddress; leave ipAddress out, it is derived"
@@ -35,7 +37,8 @@ type IP struct {
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.v6IpAddress) || oldSelf.v6IpAddress == "" || has(self.v6IpAddress)`,fieldPath=.v6IpAddress,message="cannot be removed: delete the IP instead"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.macAddress) || oldSelf.macAddress == "" || has(self.macAddress)`,fieldPath=.macAddress,message="cannot be removed: delete the IP instead"
 type IPSpec struct {
-	// podName is the Pod that has the address; empty when it is reserved by hand.
+	// podName is the Pod that has the address; empty when it is reserved by
+	// hand.
 	//
 	// +optional
 	PodName string `json:"podName"`
@@ -53,8 +56,9 @@ type IPSpec struct {
 	//
 	// +optional
 	NodeName string `json:"nodeName"`
-	// ipAddress is v4IpAddress and v6IpAddress together: "10.16.0.7", "fd00:10:16::7" or
-	// "10.16.0.7,fd00:10:16::7". It is derived and can be left out. Immutable once set.
+	// ipAddress is v4IpAddress and v6IpAddress together: "10.16.0.7",
+	// "fd00:10:16::7" or "10.16.0.7,fd00:10:16::7". It is derived and can be
+	// left out. Immutable once set.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
@@ -63,14 +67,16 @@ type IPSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.split(',').size() == 1 || !self.split(',').all(i, isIP(i)) || self.split(',').map(i, ip(i).family()) == [4, 6]",message="two addresses must be one IPv4 and one IPv6 address, in this order"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf || oldSelf == ''",message="cannot be changed: delete the IP and make a new one"
 	IPAddress string `json:"ipAddress"`
-	// v4IpAddress is the IPv4 address. Example: "10.16.0.7". Immutable once set.
+	// v4IpAddress is the IPv4 address. Example: "10.16.0.7". Immutable once
+	// set.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=15
 	// +kubebuilder:validation:XValidation:rule="self == '' || (isIP(self) && ip(self).family() == 4)",message="must be an IPv4 address such as 10.16.0.7"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf || oldSelf == ''",message="cannot be changed: delete the IP and make a new one"
 	V4IPAddress string `json:"v4IpAddress"`
-	// v6IpAddress is the IPv6 address, in lower case. Example: "fd00:10:16::7". Immutable once set.
+	// v6IpAddress is the IPv6 address, in lower case. Example:
+	// "fd00:10:16::7". Immutable once set.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=39
@@ -78,8 +84,8 @@ type IPSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == self.lowerAscii()",message="IPv6 must be written in lower case"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf || oldSelf == ''",message="cannot be changed: delete the IP and make a new one"
 	V6IPAddress string `json:"v6IpAddress"`
-	// macAddress of the interface. Example: "0a:58:0a:10:00:07". Default: derived from the address. Immutable
-	// once set.
+	// macAddress of the interface. Example: "0a:58:0a:10:00:07". Default:
+	// derived from the address. Immutable once set.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=17
@@ -90,7 +96,8 @@ type IPSpec struct {
 	//
 	// +optional
 	ContainerID string `json:"containerID"`
-	// podType is the kind of the Pod's owner where the address outlives the Pod: StatefulSet or VirtualMachine.
+	// podType is the kind of the Pod's owner where the address outlives the
+	// Pod: StatefulSet or VirtualMachine.
 	//
 	// +optional
 	PodType string `json:"podType"`

@@ -8,7 +8,8 @@ type GatewayType string
 const (
 	// GatewayTypeDistributed lets every Pod leave by its own node.
 	GatewayTypeDistributed GatewayType = "distributed"
-	// GatewayTypeCentralized lets all Pods leave by the nodes in spec.gatewayNode.
+	// GatewayTypeCentralized lets all Pods leave by the nodes in
+	// spec.gatewayNode.
 	GatewayTypeCentralized GatewayType = "centralized"
 )
 
@@ -24,13 +25,17 @@ const (
 	ProtocolMac Protocol = "Mac"
 )
 
-// Subnet is a range of addresses for Pods, together with how these Pods reach the rest of the world. A
-// Subnet of the provider "ovn" is an OVN logical switch of the same name, connected to the router of its Vpc.
+// Subnet is a range of addresses for Pods, together with how these Pods
+// reach the rest of the world. A Subnet of the provider "ovn" is an OVN
+// logical switch of the same name, connected to the router of its Vpc.
 //
-// Pods get their Subnet from the annotation ovn.kubernetes.io/logical_switch, else from the Subnet that names
-// their Namespace in spec.namespaces or spec.namespaceSelectors, else from the Subnet with spec.default.
+// Pods get their Subnet from the annotation
+// ovn.kubernetes.io/logical_switch, else from the Subnet that names their
+// Namespace in spec.namespaces or spec.namespaceSelectors, else from the
+// Subnet with spec.default.
 //
-// Example: a Subnet for the Namespaces blue and green, whose Pods reach the outside by the node's address:
+// Example: a Subnet for the Namespaces blue and green, whose Pods reach
+// the outside by the node's address:
 //
 //	apiVersion: kubeovn.io/v1
 //	kind: Subnet

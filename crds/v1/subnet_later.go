@@ -2,34 +2,40 @@ package v1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// SubnetGatewaySpec is the part of SubnetSpec about ways out of the overlay that are not supported yet.
+// SubnetGatewaySpec is the part of SubnetSpec about ways out of the
+// overlay that are not supported yet.
 type SubnetGatewaySpec struct {
-	// gatewayNode lists the nodes that a centralized Subnet leaves by, in order of preference: "node1,node2";
-	// "node1:192.0.2.7" gives the address to use. Not supported yet: a Subnet that sets it is not Ready.
+	// gatewayNode lists the nodes that a centralized Subnet leaves by, in
+	// order of preference: "node1,node2"; "node1:192.0.2.7" gives the address
+	// to use. Not supported yet: a Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	GatewayNode string `json:"gatewayNode,omitempty"`
-	// gatewayNodeSelectors choose the gateway nodes of a centralized Subnet by label. Example:
-	// [{matchLabels: {role: gateway}}]. Not supported yet: a Subnet that sets it is not Ready.
+	// gatewayNodeSelectors choose the gateway nodes of a centralized Subnet by
+	// label. Example: [{matchLabels: {role: gateway}}]. Not supported yet: a
+	// Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +listType=atomic
 	GatewayNodeSelectors []metav1.LabelSelector `json:"gatewayNodeSelectors,omitempty"`
-	// enableEcmp uses all gateway nodes of a centralized Subnet at once instead of the first that is alive.
-	// Default: false. Not supported yet: a Subnet that sets it is not Ready.
+	// enableEcmp uses all gateway nodes of a centralized Subnet at once
+	// instead of the first that is alive. Default: false. Not supported yet: a
+	// Subnet that sets it is not Ready.
 	//
 	// +optional
 	EnableEcmp bool `json:"enableEcmp,omitempty"`
-	// natOutgoingPolicyRules decide, for single sources and destinations, whether natOutgoing applies; the
-	// first rule that matches counts. Not supported yet: a Subnet that sets it is not Ready.
+	// natOutgoingPolicyRules decide, for single sources and destinations,
+	// whether natOutgoing applies; the first rule that matches counts. Not
+	// supported yet: a Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	NatOutgoingPolicyRules []NatOutgoingPolicyRule `json:"natOutgoingPolicyRules,omitempty"`
-	// externalEgressGateway is the address of a router outside the cluster that takes all traffic to the
-	// outside, one for each family: "192.0.2.254" or "192.0.2.254,fd00::fe". Excludes natOutgoing. Not
+	// externalEgressGateway is the address of a router outside the cluster
+	// that takes all traffic to the outside, one for each family:
+	// "192.0.2.254" or "192.0.2.254,fd00::fe". Excludes natOutgoing. Not
 	// supported yet: a Subnet that sets it is not Ready.
 	//
 	// +optional
@@ -37,18 +43,19 @@ type SubnetGatewaySpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == '' || self.split(',').all(g, isIP(g))",message="must be an IP address such as 192.0.2.254, or several separated by commas"
 	// +kubebuilder:validation:XValidation:rule="self == self.lowerAscii()",message="IPv6 must be written in lower case"
 	ExternalEgressGateway string `json:"externalEgressGateway,omitempty"`
-	// policyRoutingPriority is the priority of the ip rule on the node that sends traffic to
-	// externalEgressGateway; lower numbers come first. Example: 1000. Not supported yet: a Subnet that sets it
-	// is not Ready.
+	// policyRoutingPriority is the priority of the ip rule on the node that
+	// sends traffic to externalEgressGateway; lower numbers come first.
+	// Example: 1000. Not supported yet: a Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:Format=int64
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=32765
 	PolicyRoutingPriority uint32 `json:"policyRoutingPriority,omitempty"`
-	// policyRoutingTableID is the number of the routing table on the node that holds the route to
-	// externalEgressGateway; 252 to 255 belong to the kernel. Example: 1000. Not supported yet: a Subnet that
-	// sets it is not Ready.
+	// policyRoutingTableID is the number of the routing table on the node that
+	// holds the route to externalEgressGateway; 252 to 255 belong to the
+	// kernel. Example: 1000. Not supported yet: a Subnet that sets it is not
+	// Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:Format=int64
@@ -56,33 +63,38 @@ type SubnetGatewaySpec struct {
 	// +kubebuilder:validation:Maximum=2147483647
 	// +kubebuilder:validation:XValidation:rule="self < 252 || self > 255",message="252 to 255 are the kernel's own tables (compat, default, main, local)"
 	PolicyRoutingTableID uint32 `json:"policyRoutingTableID,omitempty"`
-	// logicalGateway lets OVN, and not the physical network, be the gateway of an underlay Subnet. Default:
-	// false. Excludes u2oInterconnection. Not supported yet: a Subnet that sets it is not Ready.
+	// logicalGateway lets OVN, and not the physical network, be the gateway of
+	// an underlay Subnet. Default: false. Excludes u2oInterconnection. Not
+	// supported yet: a Subnet that sets it is not Ready.
 	//
 	// +optional
 	LogicalGateway bool `json:"logicalGateway,omitempty"`
-	// disableInterConnection keeps cidrBlock from being announced to other clusters. Heddle announces to none,
-	// so it is always in force.
+	// disableInterConnection keeps cidrBlock from being announced to other
+	// clusters. Heddle announces to none, so it is always in force.
 	//
 	// +optional
 	DisableInterConnection bool `json:"disableInterConnection,omitempty"`
-	// routeTable names the table of the Vpc's staticRoutes that applies to packets from this Subnet. Default:
-	// the main table. Not supported yet: a Subnet that sets it is not Ready.
+	// routeTable names the table of the Vpc's staticRoutes that applies to
+	// packets from this Subnet. Default: the main table. Not supported yet: a
+	// Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	RouteTable string `json:"routeTable,omitempty"`
 }
 
-// SubnetSecuritySpec is the part of SubnetSpec about who may talk to its Pods.
+// SubnetSecuritySpec is the part of SubnetSpec about who may talk to its
+// Pods.
 type SubnetSecuritySpec struct {
-	// private drops packets to the Pods from everywhere but this Subnet, the nodes and allowSubnets. Default:
-	// false. Not supported yet: a Subnet that sets it is not Ready.
+	// private drops packets to the Pods from everywhere but this Subnet, the
+	// nodes and allowSubnets. Default: false. Not supported yet: a Subnet that
+	// sets it is not Ready.
 	//
 	// +optional
 	Private bool `json:"private,omitempty"`
-	// allowSubnets lists CIDRs that may reach the Pods of a private Subnet. Example: [10.17.0.0/16]. Not
-	// supported yet: a Subnet that sets it is not Ready.
+	// allowSubnets lists CIDRs that may reach the Pods of a private Subnet.
+	// Example: [10.17.0.0/16]. Not supported yet: a Subnet that sets it is not
+	// Ready.
 	//
 	// +optional
 	// +listType=atomic
@@ -91,13 +103,14 @@ type SubnetSecuritySpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self)",message="must be a CIDR such as 10.17.0.0/16"
 	// +kubebuilder:validation:items:XValidation:rule="self == self.lowerAscii()",message="IPv6 must be written in lower case"
 	AllowSubnets []string `json:"allowSubnets,omitempty"`
-	// allowEWTraffic lets Pods of this Subnet reach each other whatever acls say. Default: false. Not supported
-	// yet: a Subnet that sets it is not Ready.
+	// allowEWTraffic lets Pods of this Subnet reach each other whatever acls
+	// say. Default: false. Not supported yet: a Subnet that sets it is not
+	// Ready.
 	//
 	// +optional
 	AllowEWTraffic bool `json:"allowEWTraffic,omitempty"`
-	// acls are rows for OVN's ACL table, taken as they are (ovn-nb(5), table ACL). Not supported yet: a Subnet
-	// that sets it is not Ready.
+	// acls are rows for OVN's ACL table, taken as they are (ovn-nb(5), table
+	// ACL). Not supported yet: a Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +listType=atomic
@@ -105,28 +118,32 @@ type SubnetSecuritySpec struct {
 	Acls []ACL `json:"acls,omitempty"`
 }
 
-// SubnetLinkSpec is the part of SubnetSpec about services, DHCP, the physical network and other extras of
-// layers 2 and 3.
+// SubnetLinkSpec is the part of SubnetSpec about services, DHCP, the
+// physical network and other extras of layers 2 and 3.
 type SubnetLinkSpec struct {
-	// vlan names the Vlan object that makes this an underlay Subnet: Pods sit directly in the physical network.
-	// Not supported yet: a Subnet that sets it is not Ready.
+	// vlan names the Vlan object that makes this an underlay Subnet: Pods sit
+	// directly in the physical network. Not supported yet: a Subnet that sets
+	// it is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Vlan string `json:"vlan,omitempty"`
-	// nodeNetwork names the network of the nodes (annotation node_networks) that tunnels of this Subnet use.
-	// Not supported yet: a Subnet that sets it is not Ready.
+	// nodeNetwork names the network of the nodes (annotation node_networks)
+	// that tunnels of this Subnet use. Not supported yet: a Subnet that sets
+	// it is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	NodeNetwork string `json:"nodeNetwork,omitempty"`
-	// enableLb lets Pods of this Subnet reach Services through OVN's load balancer. Default: as the controller
-	// is configured. Not supported yet: a Subnet that sets it to true is not Ready.
+	// enableLb lets Pods of this Subnet reach Services through OVN's load
+	// balancer. Default: as the controller is configured. Not supported yet: a
+	// Subnet that sets it to true is not Ready.
 	//
 	// +optional
 	EnableLb *bool `json:"enableLb,omitempty"`
-	// vips are addresses of this Subnet that Pods may take over from one another, such as those of keepalived.
-	// Example: [10.16.0.100]. Not supported yet: a Subnet that sets it is not Ready.
+	// vips are addresses of this Subnet that Pods may take over from one
+	// another, such as those of keepalived. Example: [10.16.0.100]. Not
+	// supported yet: a Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +listType=atomic
@@ -135,53 +152,61 @@ type SubnetLinkSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="isIP(self)",message="must be an IP address such as 10.16.0.100"
 	// +kubebuilder:validation:items:XValidation:rule="self == self.lowerAscii()",message="IPv6 must be written in lower case"
 	Vips []string `json:"vips,omitempty"`
-	// enableExternalLBAddress lets Services of type LoadBalancer be reached at addresses of this underlay
-	// Subnet. Default: false. Not supported yet: a Subnet that sets it is not Ready.
+	// enableExternalLBAddress lets Services of type LoadBalancer be reached at
+	// addresses of this underlay Subnet. Default: false. Not supported yet: a
+	// Subnet that sets it is not Ready.
 	//
 	// +optional
 	EnableExternalLBAddress bool `json:"enableExternalLBAddress,omitempty"`
-	// enableDHCP lets OVN answer DHCP requests of the Pods (of virtual machines, mostly). Default: false. Not
-	// supported yet: a Subnet that sets it is not Ready.
+	// enableDHCP lets OVN answer DHCP requests of the Pods (of virtual
+	// machines, mostly). Default: false. Not supported yet: a Subnet that sets
+	// it is not Ready.
 	//
 	// +optional
 	EnableDHCP bool `json:"enableDHCP,omitempty"`
-	// dhcpV4Options are DHCPv4 options in OVN's notation (ovn-nb(5), table DHCP_Options). Example:
-	// "lease_time=3600,router=10.16.0.1". Not supported yet: a Subnet that sets it is not Ready.
+	// dhcpV4Options are DHCPv4 options in OVN's notation (ovn-nb(5), table
+	// DHCP_Options). Example: "lease_time=3600,router=10.16.0.1". Not
+	// supported yet: a Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	DHCPv4Options string `json:"dhcpV4Options,omitempty"`
-	// dhcpV6Options are DHCPv6 options in OVN's notation (ovn-nb(5), table DHCP_Options). Example:
-	// "dns_server=fd00::53". Not supported yet: a Subnet that sets it is not Ready.
+	// dhcpV6Options are DHCPv6 options in OVN's notation (ovn-nb(5), table
+	// DHCP_Options). Example: "dns_server=fd00::53". Not supported yet: a
+	// Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	DHCPv6Options string `json:"dhcpV6Options,omitempty"`
-	// enableIPv6RA lets the gateway send IPv6 router advertisements. Default: false. Not supported yet: a
-	// Subnet that sets it is not Ready.
+	// enableIPv6RA lets the gateway send IPv6 router advertisements. Default:
+	// false. Not supported yet: a Subnet that sets it is not Ready.
 	//
 	// +optional
 	EnableIPv6RA bool `json:"enableIPv6RA,omitempty"`
-	// ipv6RAConfigs are the settings of the router advertisements in OVN's notation (ovn-nb(5),
-	// Logical_Router_Port:ipv6_ra_configs). Example: "address_mode=slaac,send_periodic=true". Not supported
-	// yet: a Subnet that sets it is not Ready.
+	// ipv6RAConfigs are the settings of the router advertisements in OVN's
+	// notation (ovn-nb(5), Logical_Router_Port:ipv6_ra_configs). Example:
+	// "address_mode=slaac,send_periodic=true". Not supported yet: a Subnet
+	// that sets it is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	IPv6RAConfigs string `json:"ipv6RAConfigs,omitempty"`
-	// enableMulticastSnoop sends multicast only to the Pods that have joined the group. Default: false. Not
-	// supported yet: a Subnet that sets it is not Ready.
+	// enableMulticastSnoop sends multicast only to the Pods that have joined
+	// the group. Default: false. Not supported yet: a Subnet that sets it is
+	// not Ready.
 	//
 	// +optional
 	EnableMulticastSnoop bool `json:"enableMulticastSnoop,omitempty"`
-	// u2oInterconnection connects this underlay Subnet to the overlay Subnets of its Vpc. Default: false.
-	// Excludes logicalGateway. Not supported yet: a Subnet that sets it is not Ready.
+	// u2oInterconnection connects this underlay Subnet to the overlay Subnets
+	// of its Vpc. Default: false. Excludes logicalGateway. Not supported yet:
+	// a Subnet that sets it is not Ready.
 	//
 	// +optional
 	U2OInterconnection bool `json:"u2oInterconnection,omitempty"`
-	// u2oInterconnectionIP is the address of the Vpc's router in this underlay Subnet, inside cidrBlock and
-	// different from gateway: "10.16.0.254" or "10.16.0.254,fd00:10:16::fe". Default: any free one. Not
-	// supported yet: a Subnet that sets it is not Ready.
+	// u2oInterconnectionIP is the address of the Vpc's router in this underlay
+	// Subnet, inside cidrBlock and different from gateway: "10.16.0.254" or
+	// "10.16.0.254,fd00:10:16::fe". Default: any free one. Not supported yet:
+	// a Subnet that sets it is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
@@ -189,7 +214,8 @@ type SubnetLinkSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self == self.lowerAscii()",message="IPv6 must be written in lower case"
 	// +kubebuilder:validation:XValidation:rule="self.split(',').size() == 1 || !self.split(',').all(i, isIP(i)) || self.split(',').map(i, ip(i).family()) == [4, 6]",message="two addresses must be one IPv4 and one IPv6 address, in this order"
 	U2OInterconnectionIP string `json:"u2oInterconnectionIP,omitempty"`
-	// u2oFeatures are details of u2oInterconnection. Not supported yet: a Subnet that sets one is not Ready.
+	// u2oFeatures are details of u2oInterconnection. Not supported yet: a
+	// Subnet that sets one is not Ready.
 	//
 	// +optional
 	U2OFeatures *U2OFeatures `json:"u2oFeatures,omitempty"`
@@ -197,8 +223,9 @@ type SubnetLinkSpec struct {
 
 // U2OFeatures are details of the connection between underlay and overlay.
 type U2OFeatures struct {
-	// overlayOnlyRouting sends only packets for overlay Subnets through the Vpc's router, the others to the
-	// physical gateway. Needs u2oInterconnection and vlan. Default: false.
+	// overlayOnlyRouting sends only packets for overlay Subnets through the
+	// Vpc's router, the others to the physical gateway. Needs
+	// u2oInterconnection and vlan. Default: false.
 	//
 	// +optional
 	OverlayOnlyRouting bool `json:"overlayOnlyRouting,omitempty"`
@@ -206,36 +233,42 @@ type U2OFeatures struct {
 
 // ACL is one row for OVN's ACL table.
 type ACL struct {
-	// direction is to-lport for packets to a Pod, from-lport for packets from one.
+	// direction is to-lport for packets to a Pod, from-lport for packets from
+	// one.
 	//
 	// +optional
 	// +kubebuilder:validation:Enum=to-lport;from-lport
 	Direction string `json:"direction,omitempty"`
-	// priority from 0 to 32767; of the ACLs that match, the one with the highest number counts.
+	// priority from 0 to 32767; of the ACLs that match, the one with the
+	// highest number counts.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=32767
 	Priority int32 `json:"priority,omitempty"`
-	// match is an OVN expression (ovn-sb(5), Logical_Flow:match). Example: "ip4.src == 10.17.0.0/16".
+	// match is an OVN expression (ovn-sb(5), Logical_Flow:match). Example:
+	// "ip4.src == 10.17.0.0/16".
 	//
 	// +optional
 	Match string `json:"match,omitempty"`
-	// action is what happens to a packet that matches: allow, allow-related (and its replies),
-	// allow-stateless (no connection tracking), drop, reject or pass.
+	// action is what happens to a packet that matches: allow, allow-related
+	// (and its replies), allow-stateless (no connection tracking), drop,
+	// reject or pass.
 	//
 	// +optional
 	// +kubebuilder:validation:Enum=allow;allow-related;allow-stateless;drop;reject;pass
 	Action string `json:"action,omitempty"`
 }
 
-// NatOutgoingPolicyRule decides whether some packets to the outside get the node's address.
+// NatOutgoingPolicyRule decides whether some packets to the outside get
+// the node's address.
 type NatOutgoingPolicyRule struct {
 	// match says which packets; a rule without a match takes all of them.
 	//
 	// +optional
 	Match NatOutGoingPolicyMatch `json:"match,omitempty"`
-	// action is nat (the packet gets the node's address) or forward (it keeps the Pod's).
+	// action is nat (the packet gets the node's address) or forward (it keeps
+	// the Pod's).
 	//
 	// +optional
 	// +kubebuilder:validation:Enum=nat;forward
@@ -246,15 +279,15 @@ type NatOutgoingPolicyRule struct {
 //
 // +kubebuilder:validation:XValidation:rule=`!has(self.srcIPs) || self.srcIPs == "" || !has(self.dstIPs) || self.dstIPs == "" || self.srcIPs.contains(':') == self.dstIPs.contains(':')`,message="srcIPs and dstIPs must be of one family"
 type NatOutGoingPolicyMatch struct {
-	// srcIPs are addresses and CIDRs, separated by commas, one of which the source must be in. Empty: any.
-	// Example: "10.16.0.5,10.16.8.0/24".
+	// srcIPs are addresses and CIDRs, separated by commas, one of which the
+	// source must be in. Empty: any. Example: "10.16.0.5,10.16.8.0/24".
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	// +kubebuilder:validation:Pattern=`^([0-9.]+(/[0-9]+)?(,[0-9.]+(/[0-9]+)?)*|[0-9a-f:]+(/[0-9]+)?(,[0-9a-f:]+(/[0-9]+)?)*)?$`
 	SrcIPs string `json:"srcIPs,omitempty"`
-	// dstIPs are addresses and CIDRs, separated by commas, one of which the destination must be in. Empty:
-	// any. Example: "198.51.100.0/24".
+	// dstIPs are addresses and CIDRs, separated by commas, one of which the
+	// destination must be in. Empty: any. Example: "198.51.100.0/24".
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096

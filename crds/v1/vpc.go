@@ -2,8 +2,9 @@ package v1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Vpc is a virtual router: Subnets of one Vpc reach each other, those of different ones do not. The Vpc
-// ovn-cluster is made by the controller and has the nodes in it; other ones are not supported yet.
+// Vpc is a virtual router: Subnets of one Vpc reach each other, those of
+// different ones do not. The Vpc ovn-cluster is made by the controller and
+// has the nodes in it; other ones are not supported yet.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=vpcs,singular=vpc,shortName=vpc,scope=Cluster
@@ -40,60 +41,66 @@ type VpcList struct {
 	Items []Vpc `json:"items"`
 }
 
-// VpcSpec is the Vpc as the user wants it. None of its fields is supported yet: they are for Vpcs other than
-// ovn-cluster, or for features that come later.
+// VpcSpec is the Vpc as the user wants it. None of its fields is supported
+// yet: they are for Vpcs other than ovn-cluster, or for features that come
+// later.
 type VpcSpec struct {
-	// namespaces lists the Namespaces whose Pods may be in this Vpc; the first Subnet of the Vpc serves them
-	// unless defaultSubnet is set. Example: [blue]. Not supported yet: a Vpc that sets it is not Ready.
+	// namespaces lists the Namespaces whose Pods may be in this Vpc; the first
+	// Subnet of the Vpc serves them unless defaultSubnet is set. Example:
+	// [blue]. Not supported yet: a Vpc that sets it is not Ready.
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Namespaces []string `json:"namespaces,omitempty"`
-	// defaultSubnet names the Subnet of this Vpc that serves Pods of the namespaces that no Subnet claims. Not
-	// supported yet: a Vpc that sets it is not Ready.
+	// defaultSubnet names the Subnet of this Vpc that serves Pods of the
+	// namespaces that no Subnet claims. Not supported yet: a Vpc that sets it
+	// is not Ready.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	DefaultSubnet string `json:"defaultSubnet,omitempty"`
-	// staticRoutes are routes of this router. Not supported yet: a Vpc that sets it is not Ready.
+	// staticRoutes are routes of this router. Not supported yet: a Vpc that
+	// sets it is not Ready.
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	StaticRoutes []StaticRoute `json:"staticRoutes,omitempty"`
-	// policyRoutes are rules of this router that come before its routes. Not supported yet: a Vpc that sets it
-	// is not Ready.
+	// policyRoutes are rules of this router that come before its routes. Not
+	// supported yet: a Vpc that sets it is not Ready.
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	PolicyRoutes []PolicyRoute `json:"policyRoutes,omitempty"`
-	// vpcPeerings connect this Vpc to others. Not supported yet: a Vpc that sets it is not Ready.
+	// vpcPeerings connect this Vpc to others. Not supported yet: a Vpc that
+	// sets it is not Ready.
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=1024
 	VpcPeerings []VpcPeering `json:"vpcPeerings,omitempty"`
-	// enableExternal connects this Vpc to the external network of the cluster. Default: false. Not supported
-	// yet: a Vpc that sets it is not Ready.
+	// enableExternal connects this Vpc to the external network of the cluster.
+	// Default: false. Not supported yet: a Vpc that sets it is not Ready.
 	//
 	// +optional
 	EnableExternal bool `json:"enableExternal,omitempty"`
-	// extraExternalSubnets lists further underlay Subnets that this Vpc is connected to. Not supported yet: a
-	// Vpc that sets it is not Ready.
+	// extraExternalSubnets lists further underlay Subnets that this Vpc is
+	// connected to. Not supported yet: a Vpc that sets it is not Ready.
 	//
 	// +optional
 	// +listType=atomic
 	ExtraExternalSubnets []string `json:"extraExternalSubnets,omitempty"`
-	// enableBfd watches the gateways of the external network by BFD (RFC 5880). Default: false. Not supported
-	// yet: a Vpc that sets it is not Ready.
+	// enableBfd watches the gateways of the external network by BFD (RFC
+	// 5880). Default: false. Not supported yet: a Vpc that sets it is not
+	// Ready.
 	//
 	// +optional
 	EnableBfd bool `json:"enableBfd,omitempty"`
-	// bfdPort is a port of this router that speaks BFD with egress gateways. Not supported yet: a Vpc that
-	// enables it is not Ready.
+	// bfdPort is a port of this router that speaks BFD with egress gateways.
+	// Not supported yet: a Vpc that enables it is not Ready.
 	//
 	// +optional
 	BFDPort *BFDPort `json:"bfdPort,omitempty"`
@@ -103,8 +110,8 @@ type VpcSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule=`!has(self.cidr) || !has(self.nextHopIP) || self.cidr == "" || self.nextHopIP == "" || self.cidr.contains(':') == self.nextHopIP.contains(':')`,fieldPath=.nextHopIP,message="must be of the same family as cidr"
 type StaticRoute struct {
-	// policy says what cidr is compared with: policyDst, the destination, or policySrc, the source of a packet.
-	// Default: policyDst.
+	// policy says what cidr is compared with: policyDst, the destination, or
+	// policySrc, the source of a packet. Default: policyDst.
 	//
 	// +optional
 	// +kubebuilder:validation:Enum="";policySrc;policyDst
@@ -116,20 +123,23 @@ type StaticRoute struct {
 	// +kubebuilder:validation:XValidation:rule="isCIDR(self) || isIP(self)",message="must be a CIDR such as 0.0.0.0/0, or an IP address"
 	// +kubebuilder:validation:XValidation:rule="self == self.lowerAscii()",message="IPv6 must be written in lower case"
 	CIDR string `json:"cidr,omitempty"`
-	// nextHopIP is the address of the router that gets the packet. Example: "10.16.0.254".
+	// nextHopIP is the address of the router that gets the packet. Example:
+	// "10.16.0.254".
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address such as 10.16.0.254"
 	// +kubebuilder:validation:XValidation:rule="self == self.lowerAscii()",message="IPv6 must be written in lower case"
 	NextHopIP string `json:"nextHopIP,omitempty"`
-	// ecmpMode says what to do with several routes of one cidr: normal, the default (only one may be there),
-	// ecmp (share the load) or ecmp_symmetric_reply (and replies take the way of the request).
+	// ecmpMode says what to do with several routes of one cidr: normal, the
+	// default (only one may be there), ecmp (share the load) or
+	// ecmp_symmetric_reply (and replies take the way of the request).
 	//
 	// +optional
 	// +kubebuilder:validation:Enum="";normal;ecmp;ecmp_symmetric_reply
 	ECMPMode string `json:"ecmpMode,omitempty"`
-	// bfdId is the row of OVN's BFD table that takes the route out of use while nextHopIP is dead.
+	// bfdId is the row of OVN's BFD table that takes the route out of use
+	// while nextHopIP is dead.
 	//
 	// +optional
 	BfdID string `json:"bfdId,omitempty"`
@@ -143,23 +153,26 @@ type StaticRoute struct {
 //
 // +kubebuilder:validation:XValidation:rule=`self.action == 'reroute' ? has(self.nextHopIP) && self.nextHopIP != "" : !has(self.nextHopIP) || self.nextHopIP == ""`,fieldPath=.nextHopIP,message="goes with the action reroute, and only with it"
 type PolicyRoute struct {
-	// priority from 0 to 32767; of the rules that match, the one with the highest number counts.
+	// priority from 0 to 32767; of the rules that match, the one with the
+	// highest number counts.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=32767
 	Priority int32 `json:"priority,omitempty"`
-	// match is an OVN expression (ovn-sb(5), Logical_Flow:match). Example: "ip4.src == 10.16.0.0/16".
+	// match is an OVN expression (ovn-sb(5), Logical_Flow:match). Example:
+	// "ip4.src == 10.16.0.0/16".
 	//
 	// +kubebuilder:validation:MinLength=1
 	Match string `json:"match"`
-	// action is what happens to a packet that matches: allow (the routes decide), drop, or reroute to
-	// nextHopIP.
+	// action is what happens to a packet that matches: allow (the routes
+	// decide), drop, or reroute to nextHopIP.
 	//
 	// +kubebuilder:validation:Enum=allow;drop;reroute
 	Action string `json:"action"`
-	// nextHopIP are the addresses of the routers that share the packets, separated by commas; only for the
-	// action reroute. Example: "10.16.0.254".
+	// nextHopIP are the addresses of the routers that share the packets,
+	// separated by commas; only for the action reroute. Example:
+	// "10.16.0.254".
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
@@ -174,8 +187,8 @@ type VpcPeering struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	RemoteVpc string `json:"remoteVpc"`
-	// localConnectIP is this side's address with the length of the common prefix: "169.254.0.1/30" or
-	// "169.254.0.1/30,fd00:a::1/64".
+	// localConnectIP is this side's address with the length of the common
+	// prefix: "169.254.0.1/30" or "169.254.0.1/30,fd00:a::1/64".
 	//
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.split(',').all(c, isCIDR(c))",message="must be an address with a prefix length such as 169.254.0.1/30"
@@ -207,8 +220,8 @@ type BFDPort struct {
 
 // VpcStatus is what the controller reports about a Vpc.
 type VpcStatus struct {
-	// conditions: Ready is True when the Vpc is in force as it is written; otherwise its reason and message say
-	// why not.
+	// conditions: Ready is True when the Vpc is in force as it is written;
+	// otherwise its reason and message say why not.
 	//
 	// +optional
 	// +listType=map
@@ -220,7 +233,8 @@ type VpcStatus struct {
 	// default is true for the Vpc that has the nodes in it.
 	// +optional
 	Default bool `json:"default"`
-	// defaultLogicalSwitch is the Subnet that serves Pods which no Subnet claims.
+	// defaultLogicalSwitch is the Subnet that serves Pods which no Subnet
+	// claims.
 	// +optional
 	DefaultLogicalSwitch string `json:"defaultLogicalSwitch,omitempty"`
 	// router is the name of the OVN logical router.
@@ -235,13 +249,16 @@ type VpcStatus struct {
 	// sctpLoadBalancer is the OVN load balancer of SCTP Services.
 	// +optional
 	SctpLoadBalancer string `json:"sctpLoadBalancer,omitempty"`
-	// tcpSessionLoadBalancer is the OVN load balancer of TCP Services with session affinity.
+	// tcpSessionLoadBalancer is the OVN load balancer of TCP Services with
+	// session affinity.
 	// +optional
 	TCPSessionLoadBalancer string `json:"tcpSessionLoadBalancer,omitempty"`
-	// udpSessionLoadBalancer is the OVN load balancer of UDP Services with session affinity.
+	// udpSessionLoadBalancer is the OVN load balancer of UDP Services with
+	// session affinity.
 	// +optional
 	UDPSessionLoadBalancer string `json:"udpSessionLoadBalancer,omitempty"`
-	// sctpSessionLoadBalancer is the OVN load balancer of SCTP Services with session affinity.
+	// sctpSessionLoadBalancer is the OVN load balancer of SCTP Services with
+	// session affinity.
 	// +optional
 	SctpSessionLoadBalancer string `json:"sctpSessionLoadBalancer,omitempty"`
 	// subnets are the Subnets of this Vpc, by name.
@@ -254,10 +271,12 @@ type VpcStatus struct {
 	// +optional
 	// +listType=atomic
 	VpcPeerings []string `json:"vpcPeerings,omitzero"`
-	// enableExternal is true while this Vpc is connected to the external network.
+	// enableExternal is true while this Vpc is connected to the external
+	// network.
 	// +optional
 	EnableExternal bool `json:"enableExternal"`
-	// extraExternalSubnets are the further underlay Subnets that this Vpc is connected to.
+	// extraExternalSubnets are the further underlay Subnets that this Vpc is
+	// connected to.
 	//
 	// +optional
 	// +listType=atomic
