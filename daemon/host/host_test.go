@@ -1,9 +1,6 @@
 package host
 
-import (
-	"net"
-	"testing"
-)
+import "testing"
 
 // connectPods puts a router with Pods behind it on br-int, in the place of OVN.
 func (r *rig) connectPods() (pods string) {
@@ -33,25 +30,36 @@ func (r *rig) connectPods() (pods string) {
 // TestPackets asks who is seen as the sender, in both families.
 func TestPackets(t *testing.T) {
 	r := newRig(t, DatapathNetdev)
-	h, _ := r.start(ptr(dualInput()))
+	in := dualInput()
+	in.Subnets = append(in.Subnets, Subnet{Name: "elsewhere", CIDR: "10.18.0.0/24,fd00:10:18::/112"})
+	h, _ := r.start(&in)
 	r.untilReady(h)
 	pods := r.connectPods()
+	// A part of the cluster that a foreign route leads to by the uplink.
+	r.lines(r.outside, `
+		ip addr add 10.18.0.9/32 dev lo
+		ip addr add fd00:10:18::9/128 dev lo`)
+	r.lines("", `
+		ip route add 10.18.0.9/32 via 192.0.2.254
+		ip route add fd00:10:18::9/128 via 2001:db8:1::fe`)
 	for _, c := range []struct{ what, fromNS, from, toNS, to, seen string }{
 		{"natOutgoing to the outside", pods, "10.16.0.5", r.outside, "198.51.100.10", "192.0.2.1"},
 		{"no natOutgoing to the outside", pods, "10.17.0.5", r.outside, "198.51.100.10", "10.17.0.5"},
 		{"Pod to another node", pods, "10.16.0.5", r.outside, "192.0.2.2", "10.16.0.5"},
+		{"Pod to a Subnet by the uplink", pods, "10.16.0.5", r.outside, "10.18.0.9", "10.16.0.5"},
 		{"Pod to its own node", pods, "10.16.0.5", "", "192.0.2.1", "10.16.0.5"},
 		{"node to Pod", "", "", pods, "10.16.0.5", "100.64.0.2"},
 		{"outside to Pod", r.outside, "198.51.100.10", pods, "10.16.0.5", "198.51.100.10"},
 		{"natOutgoing to the outside", pods, "fd00:10:16::5", r.outside, "2001:db8:2::10", "2001:db8:1::1"},
 		{"no natOutgoing to the outside", pods, "fd00:10:17::5", r.outside, "2001:db8:2::10", "fd00:10:17::5"},
 		{"Pod to another node", pods, "fd00:10:16::5", r.outside, "2001:db8:1::2", "fd00:10:16::5"},
+		{"Pod to a Subnet by the uplink", pods, "fd00:10:16::5", r.outside, "fd00:10:18::9", "fd00:10:16::5"},
 		{"Pod to its own node", pods, "fd00:10:16::5", "", "2001:db8:1::1", "fd00:10:16::5"},
 		{"node to Pod", "", "", pods, "fd00:10:16::5", "fd00:100:64::2"},
 		{"outside to Pod", r.outside, "2001:db8:2::10", pods, "fd00:10:16::5", "2001:db8:2::10"},
 	} {
 		if seen := r.ask(c.fromNS, c.from, c.toNS, c.to); seen != c.seen {
-			t.Errorf("%s (IPv%d): %s → %s is seen as from %s, want %s", c.what, map[bool]int{true: 4, false: 6}[net.ParseIP(c.to).To4() != nil], c.from, c.to, seen, c.seen)
+			t.Errorf("%s: %q → %s is seen as from %s, want %s", c.what, c.from, c.to, seen, c.seen)
 		}
 	}
 }

@@ -27,7 +27,7 @@ var errOutOfReach = errors.New("out of reach")
 // newVSCtl watches the database with "ovsdb-client monitor" until the test ends.
 func newVSCtl(t *testing.T, n *node.Node) *vsctl {
 	t.Helper()
-	o := &vsctl{db: n.OVS, changed: make(chan struct{}, 1)}
+	o := &vsctl{db: n.OVS, changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "ovsdb-client", "monitor", n.OVS, "Open_vSwitch", "Interface", "name,ofport,mac,mtu_request,external_ids")
 	out, err := cmd.StdoutPipe()
@@ -37,11 +37,23 @@ func newVSCtl(t *testing.T, n *node.Node) *vsctl {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
+	dirty, done := make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(dirty)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			select {
+			case dirty <- struct{}{}:
+			default:
+			}
+		}
+	}()
 	go func() {
 		defer close(done)
-		for s := bufio.NewScanner(out); s.Scan(); {
-			o.notify()
+		for range dirty {
+			select {
+			case o.changed <- struct{}{}:
+			case <-ctx.Done():
+			}
 		}
 	}()
 	t.Cleanup(func() {
@@ -50,13 +62,6 @@ func newVSCtl(t *testing.T, n *node.Node) *vsctl {
 		_ = cmd.Wait()
 	})
 	return o
-}
-
-func (o *vsctl) notify() {
-	select {
-	case o.changed <- struct{}{}:
-	default:
-	}
 }
 
 func (o *vsctl) Changed() <-chan struct{} { return o.changed }

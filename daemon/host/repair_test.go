@@ -3,6 +3,7 @@ package host
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestRepair takes away what is ours, piece by piece, and wants each back by the event.
@@ -46,11 +47,12 @@ func TestRepair(t *testing.T) {
 			return strings.Contains(r.node.VSCtl("get", "Interface", "ovn0", "external_ids"), "node-heddle-1")
 		}},
 	} {
-		r.mark()
+		r.quiet()
 		r.lines("", c.damage)
+		damaged := time.Now()
 		byOVS := c.name == "MTU" || c.name == "MAC" // ovs-vswitchd may be faster than we are
 		r.until(c.name, func() bool { return (byOVS || len(r.operations()) > 0) && c.repaired() && h.Ready() == nil })
-		t.Logf("%s: %q", c.name, r.operations())
+		t.Logf("%s: %d operations, %s", c.name, len(r.operations()), time.Since(damaged).Round(time.Millisecond))
 	}
 	stop()
 	r.restartDoesNothing(dualInput())

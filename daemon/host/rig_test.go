@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type rig struct {
 
 	mu      sync.Mutex
 	ops     []string // since the last start or mark
+	passes  atomic.Int64
 	reports chan Report
 }
 
@@ -92,6 +94,7 @@ func (r *rig) report(p Report) {
 	r.mu.Lock()
 	r.ops = append(r.ops, p.Operations...)
 	r.mu.Unlock()
+	r.passes.Add(1)
 	r.reports <- p
 }
 
@@ -116,6 +119,31 @@ func (r *rig) start(in *Input) (h *Host, stop func()) {
 	}
 	r.t.Cleanup(stop)
 	return h, stop
+}
+
+// quiet waits until the events of our own operations are over: then only what the test does next can wake the Host.
+func (r *rig) quiet() {
+	r.t.Helper()
+	for idle := 0; idle < 3; idle++ {
+		before := len(r.operations())
+		r.nudge()
+		if len(r.operations()) > before {
+			idle = 0
+		}
+	}
+	r.mark()
+}
+
+// nudge makes the Host do a pass. The channel has no buffer: that the Host takes the value means that it was idle.
+func (r *rig) nudge() {
+	r.t.Helper()
+	select {
+	case r.ovs.changed <- struct{}{}:
+	case <-time.After(deadline):
+		r.t.Fatal("the Host does not listen")
+	}
+	passes := r.passes.Load()
+	r.untilReport("a pass", func(Report) bool { return r.passes.Load() > passes })
 }
 
 // mark forgets operations and reports so far.
