@@ -315,29 +315,40 @@ func TestInstallCNIKeepsWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestRemoveDataAtEnd(t *testing.T) {
-	t.Parallel()
-	dir, other := t.TempDir(), t.TempDir()
-	write(t, filepath.Join(dir, ".hidden/conf.db"), "")
-	write(t, filepath.Join(other, "ovnnb_db.db"), "")
-	cmd := exec.Command("./entrypoint/remove-data-at-end", dir, other)
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	stop := time.AfterFunc(deadline, func() { _ = cmd.Process.Kill() })
-	defer stop.Stop()
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatal(err)
+// TestFinishTeardown ends it while Open vSwitch ends too, and while it stays.
+func TestFinishTeardown(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for a network namespace")
 	}
-	if _, err := os.Stat(filepath.Join(dir, ".hidden/conf.db")); err != nil {
-		t.Error("removed before the end:", err)
-	}
-	must(t, cmd.Process.Signal(syscall.SIGTERM))
-	must(t, cmd.Wait())
-	for _, d := range []string{dir, other} {
-		if left, err := os.ReadDir(d); err != nil || len(left) > 0 {
-			t.Errorf("%s holds %v, %v", d, left, err)
-		}
+	for name, uninstalled := range map[string]bool{"uninstalled": true, "rolled back": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run, dir, other := t.TempDir(), t.TempDir(), t.TempDir()
+			write(t, filepath.Join(dir, ".hidden/conf.db"), "")
+			write(t, filepath.Join(other, "ovnnb_db.db"), "")
+			ovs := start(t, []string{"OVS_DBDIR=" + run, "OVS_RUNDIR=" + run}, "ovs-db")
+			command(t, "ovsdb-client", "--timeout=20", "wait", "unix:"+filepath.Join(run, "db.sock"), "Open_vSwitch", "connected")
+			cmd := exec.Command("./entrypoint/finish-teardown", dir, other)
+			// The kernel's datapath belongs to a network namespace, so this one cannot be the machine's.
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+			cmd.Env = append(os.Environ(), "OVS_RUNDIR="+run, "PATIENCE=2")
+			out, err := cmd.StdoutPipe()
+			must(t, err)
+			must(t, cmd.Start())
+			defer time.AfterFunc(deadline, func() { _ = cmd.Process.Kill() }).Stop()
+			_, err = bufio.NewReader(out).ReadString('\n')
+			must(t, err)
+			must(t, cmd.Process.Signal(syscall.SIGTERM))
+			if uninstalled {
+				ovs.stop(syscall.SIGTERM)
+			}
+			must(t, cmd.Wait())
+			for _, d := range []string{dir, other} {
+				if left, err := os.ReadDir(d); err != nil || (len(left) == 0) != uninstalled {
+					t.Errorf("%s holds %v, %v", d, left, err)
+				}
+			}
+		})
 	}
 }
 

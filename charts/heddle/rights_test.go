@@ -82,7 +82,7 @@ func TestRights(t *testing.T) {
 		"heddle-ovs/ovsdb-server":         "uid 0",
 		"heddle-ovs/ovs-vswitchd":         "uid 0, privileged",
 		"heddle-ovs/ovn-controller":       "uid 0",
-		"teardown/heddle-daemon/clean":    "uid 0, DAC_OVERRIDE",
+		"teardown/heddle-daemon/clean":    "uid 0, DAC_OVERRIDE NET_ADMIN",
 		"teardown/heddle-daemon/teardown": "uid 0, NET_ADMIN SYS_ADMIN",
 	}
 	got := map[string]string{}
