@@ -4,17 +4,22 @@ import (
 	"bytes"
 	"context"
 	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
 
 	"github.com/heddle-net/heddle/e2e/sandbox/controlplane"
 )
@@ -66,12 +71,44 @@ func (c *cluster) serial(t *testing.T) *big.Int {
 // TestInstallUpgradeUninstall goes through a release's life on a real API server.
 func TestInstallUpgradeUninstall(t *testing.T) {
 	c := newCluster(t)
-	c.upgrade(t, "")
+	t.Run("CRDs of another are taken over when asked", c.takesOver)
 	t.Run("every kind of object is accepted", c.acceptsAll)
 	t.Run("certificates are kept and renewed", c.keepsCertificates)
 	t.Run("rights", c.rights)
 	t.Run("teardown leaves Open vSwitch running", c.teardown)
 	t.Run("uninstall keeps what users made", c.uninstall)
+}
+
+// takesOver finds CRDs that helm did not make, as Kube-OVN leaves them.
+func (c *cluster) takesOver(t *testing.T) {
+	paths, err := filepath.Glob("files/crds/*.yaml")
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		crd := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(data, crd); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.crds().Create(context.Background(), crd, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install := []string{"upgrade", "--install", "heddle", ".", "--namespace=kube-system", "--kubeconfig=" + c.Kubeconfig()}
+	if out, err := helm(t, "", install...); err == nil || !strings.Contains(out, "invalid ownership metadata") {
+		t.Errorf("error %v, %s", err, out)
+	}
+	if out, err := helm(t, "", append(install, "--take-ownership")...); err != nil {
+		t.Fatal(out)
+	}
+}
+
+func (c *cluster) crds() dynamic.ResourceInterface {
+	return dynamic.NewForConfigOrDie(c.Config()).Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
 }
 
 // acceptsAll installs with each set of values, because validation by the server finds what decoding cannot.
@@ -199,8 +236,7 @@ func (c *cluster) workloads(t *testing.T) []string {
 func (c *cluster) uninstall(t *testing.T) {
 	before := c.serial(t)
 	c.helm(t, "", "uninstall", "heddle")
-	crds := dynamic.NewForConfigOrDie(c.Config()).Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
-	if _, err := crds.Get(context.Background(), "subnets.kubeovn.io", metav1.GetOptions{}); err != nil {
+	if _, err := c.crds().Get(context.Background(), "subnets.kubeovn.io", metav1.GetOptions{}); err != nil {
 		t.Error("the CRD is gone:", err)
 	}
 	if got := c.workloads(t); len(got) > 0 {
