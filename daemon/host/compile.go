@@ -83,18 +83,21 @@ func (c *compiler) mtu() int {
 
 // sysctls makes the node a router. IPv6 forwarding turns a host that learns its routes from router advertisements into one
 // that ignores them, unless accept_ra is 2 (Documentation/networking/ip-sysctl.rst): raised first, and only where
-// advertisements were accepted (br-phy's value is takeOver's). Without IPv6 in the overlay, IPv6 is not touched.
+// advertisements were heeded until now. Without IPv6 in the overlay, IPv6 is not touched.
 func (c *compiler) sysctls(join map[int]joinFamily, subnets []subnet) {
 	s := Segment{Name: "node", Sysctls: []Sysctl{{Key: "net/ipv4/ip_forward", Value: "1"}}}
 	if c.usesIPv6(join, subnets) {
-		if c.facts.Uplink != nil && c.cfg.Datapath != DatapathNetdev {
-			name := c.facts.Uplink.NIC
-			s.Sysctls = append(s.Sysctls, Sysctl{Key: "net/ipv6/conf/" + name + "/accept_ra", Value: "2", OnlyIf: "1", Link: name})
+		if u := c.facts.Uplink; u != nil {
+			s.Sysctls = append(s.Sysctls, Sysctl{Key: acceptRA(u.NIC), Value: "2", OnlyIf: "1", Until: forwardIPv6, Link: u.NIC})
 		}
-		s.Sysctls = append(s.Sysctls, Sysctl{Key: "net/ipv6/conf/all/forwarding", Value: "1"})
+		s.Sysctls = append(s.Sysctls, Sysctl{Key: forwardIPv6, Value: "1"})
 	}
 	c.out.Segments = append(c.out.Segments, s)
 }
+
+const forwardIPv6 = "net/ipv6/conf/all/forwarding"
+
+func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra" }
 
 func (c *compiler) usesIPv6(join map[int]joinFamily, subnets []subnet) bool {
 	_, ok := join[6]

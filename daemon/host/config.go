@@ -35,7 +35,7 @@ type Config struct {
 
 // Report tells what one pass did.
 type Report struct {
-	Operations []string // in the order in which they were applied; empty = the node was as wanted
+	Operations []string // as planned, in their order; empty = the node was as wanted
 	Problems   []string // why something that is wanted cannot be, for a human
 	Waiting    []string // what is not there yet; an event will tell
 	Err        error    // an operation that failed; it is tried again

@@ -104,7 +104,7 @@ func (k *kernel) findUplink(cfg Config) (*Uplink, []string, error) {
 func (k *kernel) describe(l netlink.Link) (*Uplink, []string, error) {
 	name := l.Attrs().Name
 	u := &Uplink{NIC: name, MAC: l.Attrs().HardwareAddr.String()}
-	u.AcceptRA, _ = readSysctl("net/ipv6/conf/" + name + "/accept_ra")
+	u.AcceptRA = heedsRA(name)
 	u.GRO, _ = readOffload(name, offloadGRO)
 	var err error
 	if u.Addrs, err = k.addrs(l); err != nil {
@@ -121,6 +121,19 @@ func (k *kernel) describe(l netlink.Link) (*Uplink, []string, error) {
 		}
 	}
 	return u, unmoved, nil
+}
+
+// heedsRA is the accept_ra that means on a router what the link's value means now; empty without IPv6.
+func heedsRA(link string) string {
+	accept, ok := readSysctl(acceptRA(link))
+	forwards, _ := readSysctl(forwardIPv6)
+	switch {
+	case !ok:
+		return ""
+	case accept == "2", accept == "1" && forwards == "0":
+		return "2"
+	}
+	return "0"
 }
 
 // take keeps a route that leads through the link, or names it when br-phy cannot have it.

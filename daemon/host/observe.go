@@ -39,6 +39,9 @@ func (i interest) segment(s Segment) {
 	}
 	for _, c := range s.Sysctls {
 		i.sysctls[c.Key] = true
+		if c.Until != "" {
+			i.sysctls[c.Until] = true
+		}
 	}
 	for _, b := range s.Bridges {
 		i.bridges[b.Name] = true

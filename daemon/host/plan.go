@@ -122,7 +122,7 @@ func (l *lane) hasAddrs(link string) bool {
 func (l *lane) sysctls() {
 	for _, want := range l.want.Sysctls {
 		have, ok := l.have.Sysctls[want.Key]
-		if ok && have != want.Value && (want.OnlyIf == "" || have == want.OnlyIf) {
+		if ok && have != want.Value && (want.OnlyIf == "" || have == want.OnlyIf && l.have.Sysctls[want.Until] != "1") {
 			l.add(setSysctl{want.Key, want.Value})
 		}
 	}

@@ -58,11 +58,11 @@ func sameFrame(a, b Table) bool {
 
 func sameRule(a, b Rule) bool { return a.Comment == b.Comment }
 
-// without lists the elements of a that b lacks.
+// without lists the elements of a that b lacks; both are sorted.
 func without(set string, a, b []string) []element {
 	var out []element
 	for _, key := range a {
-		if !slices.Contains(b, key) {
+		if _, found := slices.BinarySearch(b, key); !found {
 			out = append(out, element{set, key})
 		}
 	}

@@ -90,6 +90,7 @@ func simulateTable(have *Observed, o editTable) {
 				s.Elements = append(s.Elements, e.Key)
 			}
 		}
+		slices.Sort(s.Elements)
 	}
 	if !o.Drop || o.Create != nil {
 		have.Tables[o.Family] = t
@@ -219,6 +220,10 @@ func TestPlan(t *testing.T) {
 				o.Sysctls["net/ipv6/conf/eth0/accept_ra"], o.Sysctls["net/ipv6/conf/all/forwarding"] = "1", "0"
 			},
 			[]string{"sysctl net/ipv6/conf/eth0/accept_ra=2", "sysctl net/ipv6/conf/all/forwarding=1"}, "", "",
+		},
+		{
+			"a router that ignores router advertisements", "dual", func(o *Observed) { o.Sysctls["net/ipv6/conf/eth0/accept_ra"] = "1" },
+			nil, "", "",
 		},
 		{
 			"no IPv6 in the kernel", "dual", func(o *Observed) {

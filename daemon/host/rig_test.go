@@ -47,6 +47,8 @@ func newRig(t *testing.T, datapath Datapath) *rig {
 	}
 	t.Cleanup(r.clean)
 	r.lines("", `
+		sysctl -qw net.ipv4.ip_forward=0
+		sysctl -qw net.ipv6.conf.all.forwarding=0
 		ip link add eth0 type veth peer name up0 netns OUTSIDE
 		ip link set eth0 address 02:00:00:00:00:01
 		ip addr add 192.0.2.1/24 dev eth0

@@ -74,7 +74,8 @@ type Observed struct {
 type Sysctl struct {
 	Key    string // net/ipv4/ip_forward
 	Value  string
-	OnlyIf string // when set: only this value is changed
+	OnlyIf string // when set: only this value is changed,
+	Until  string // and only until this other key is 1
 	Link   string // the link it belongs to, or empty
 }
 

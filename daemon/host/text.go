@@ -88,7 +88,7 @@ func (r Route) String() string {
 
 func (s Sysctl) String() string {
 	if s.OnlyIf != "" {
-		return fmt.Sprintf("%s=%s if it is %s", s.Key, s.Value, s.OnlyIf)
+		return fmt.Sprintf("%s=%s if it is %s and not yet %s", s.Key, s.Value, s.OnlyIf, s.Until)
 	}
 	return s.Key + "=" + s.Value
 }

@@ -12,7 +12,7 @@ type Uplink struct {
 	MAC      string         `json:"mac"`
 	Addrs    []netip.Prefix `json:"addrs"`
 	Routes   []Route        `json:"routes"`
-	AcceptRA string         `json:"acceptRA,omitempty"` // sysctl of the NIC; empty = no IPv6
+	AcceptRA string         `json:"acceptRA,omitempty"` // whether it heeds router advertisements: "0", "2"; empty = no IPv6
 	GRO      string         `json:"gro,omitempty"`
 }
 
@@ -72,7 +72,7 @@ func takeOver(u Uplink, mtu int) Segment {
 		Tables: []Table{ingress(u.NIC)},
 	}
 	if u.AcceptRA != "" {
-		s.Sysctls = []Sysctl{{Key: "net/ipv6/conf/br-phy/accept_ra", Value: asRouter(u.AcceptRA), Link: LinkUplink}}
+		s.Sysctls = []Sysctl{{Key: acceptRA(LinkUplink), Value: u.AcceptRA, Link: LinkUplink}}
 	}
 	for _, a := range u.Addrs {
 		s.Addrs = append(s.Addrs, Addr{Link: LinkUplink, Prefix: a})
@@ -83,14 +83,6 @@ func takeOver(u Uplink, mtu int) Segment {
 	}
 	s.Routes = sorted(s.Routes, compareRoutes)
 	return s
-}
-
-// asRouter is the accept_ra that keeps what the value meant on a host, once the host forwards.
-func asRouter(acceptRA string) string {
-	if acceptRA == "0" {
-		return "0"
-	}
-	return "2"
 }
 
 // giveBack is takeOver backwards: the stack hears the NIC again, the NIC gets addresses and routes, then the bridge goes,
