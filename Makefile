@@ -75,7 +75,7 @@ summary: ## Count the results of the last run of tests
 verify: verify-format verify-generated verify-chart lint ## Formats, generated files, lint
 
 verify-format:
-	@bad=$$(git ls-files '*.go' | xargs gofmt -l); [ -z "$$bad" ] || { echo "not formatted by gofmt: $$bad"; exit 1; }
+	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "not formatted by gofmt: $$bad"; exit 1; }
 	go mod tidy -diff
 
 # Compares before with after, so that it can be run on a tree with other changes.

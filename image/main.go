@@ -30,15 +30,15 @@ func main() {
 	flag.StringVar(&c.Arch, "arch", runtime.GOARCH, "architecture")
 	flag.BoolVar(&c.Refresh, "refresh", false, "make the Debian base anew")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, c); err != nil {
+	if err := run(c); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, c Config) error {
+func run(c Config) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	base, err := baseLayer(ctx, c.Arch, c.Refresh)
 	if err != nil {
 		return fmt.Errorf("debian base: %w", err)

@@ -161,8 +161,10 @@ func TestPodsRunWithoutTheNetworkTheyMake(t *testing.T) {
 
 // TestRolesAreClosedLists: no wildcard, no Secret, and writing of nothing but what is named here.
 func TestRolesAreClosedLists(t *testing.T) {
-	mayWrite := []string{"pods", "nodes", "namespaces", "events", "leases", "subnets", "ips", "vpcs",
-		"subnets/status", "vpcs/status", "subnets/finalizers", "ips/finalizers", "vpcs/finalizers"}
+	mayWrite := []string{
+		"pods", "nodes", "namespaces", "events", "leases", "subnets", "ips", "vpcs",
+		"subnets/status", "vpcs/status", "subnets/finalizers", "ips/finalizers", "vpcs/finalizers",
+	}
 	var rules []rbacv1.PolicyRule
 	for _, object := range objects(t, render(t, ".", "")) {
 		switch o := object.(type) {
