@@ -41,7 +41,7 @@ func (c *Cluster) plug(m *machine.Machine) error {
 func (c *Cluster) host(name string, sysctls []machine.Sysctl) machine.Config {
 	return machine.Config{
 		Name: name, Dir: c.machineDir(name), Cgroup: c.cgroup() + "/" + name, Sysctls: sysctls,
-		Binds: []machine.Bind{{Source: filepath.Join(c.machineDir(name), "log"), Target: "/var/log"}},
+		Binds: []machine.Bind{{Source: c.logDir(name), Target: "/var/log"}},
 	}
 }
 
@@ -117,7 +117,7 @@ func (c *Cluster) WaitAPIServer(ctx context.Context) error {
 		return err
 	}
 	if err := controlplane.WaitReady(ctx, config); err != nil {
-		return fmt.Errorf("%w; see %s", err, filepath.Join(c.machineDir(control), "log", "kube-apiserver.log"))
+		return fmt.Errorf("%w; see %s", err, filepath.Join(c.logDir(control), "kube-apiserver.log"))
 	}
 	return nil
 }

@@ -9,11 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
 
 	"github.com/heddle-net/heddle/e2e/sandbox/build"
@@ -89,14 +86,13 @@ func (c *Cluster) awaitNode(ctx context.Context, name, state string, reached fun
 	if err != nil {
 		return err
 	}
-	nodes := cache.NewListWatchFromClient(client.CoreV1().RESTClient(), "nodes", "", fields.OneTermEqualSelector("metadata.name", name))
 	var last *corev1.Node
-	err = await(ctx, nodes, &corev1.Node{}, func(o runtime.Object) bool {
-		last = o.(*corev1.Node)
-		return reached(last)
+	err = await(ctx, client, name, func(n *corev1.Node) bool {
+		last = n
+		return reached(n)
 	})
 	if err != nil {
-		return fmt.Errorf("node %s is not %s: %w%s; its logs are in %s", name, state, err, whyNotReady(last), c.machineDir(name)+"/log")
+		return fmt.Errorf("node %s is not %s: %w%s; its logs are in %s", name, state, err, whyNotReady(last), c.logDir(name))
 	}
 	return nil
 }
@@ -111,15 +107,21 @@ func whyNotReady(n *corev1.Node) string {
 	return ""
 }
 
-// await watches until an object is as wanted, or ctx ends.
-func await(ctx context.Context, objects cache.ListerWatcher, kind runtime.Object, wanted func(runtime.Object) bool) error {
-	_, err := watchtools.UntilWithSync(ctx, objects, kind, nil, func(e watch.Event) (bool, error) {
-		return e.Type != watch.Deleted && wanted(e.Object), nil
-	})
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return cause
+// await watches a Node until it is as wanted, or ctx ends. A watch without a resource version begins with what is there.
+func await(ctx context.Context, client kubernetes.Interface, name string, wanted func(*corev1.Node) bool) error {
+	for {
+		w, err := client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+		if err != nil {
+			return err
+		}
+		_, err = watchtools.UntilWithoutRetry(ctx, w, func(e watch.Event) (bool, error) {
+			n, isNode := e.Object.(*corev1.Node)
+			return isNode && e.Type != watch.Deleted && wanted(n), nil
+		})
+		if !errors.Is(err, watchtools.ErrWatchClosed) {
+			return err
+		}
 	}
-	return err
 }
 
 func (c *Cluster) client() (*kubernetes.Clientset, error) {

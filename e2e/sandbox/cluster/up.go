@@ -188,7 +188,10 @@ func (u *up) nodes(ctx context.Context, _ func(string)) error {
 func (u *up) ready(ctx context.Context, note func(string)) error {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
-	return u.WaitReady(ctx, note)
+	if err := u.WaitReady(ctx, note); err != nil {
+		return errors.Join(err, u.whyPods("kube-system"))
+	}
+	return nil
 }
 
 // lock keeps a second up or down of the same sandbox out.

@@ -37,16 +37,21 @@ func checksumInSoftware(path, link string) error {
 	return nil
 }
 
-// socketIn opens a socket in a network namespace. The thread that went there ends with the goroutine,
-// which does not unlock it.
-func socketIn(path string) (socket int, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		socket, err = enterAndOpen(path)
-	}()
-	<-done
+// socketIn opens a socket in a network namespace. The thread comes back from there: it may be the main thread, which
+// would stay in the namespace, and hold it, for as long as the process lives.
+func socketIn(path string) (int, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	home, err := netns.Get()
+	if err != nil {
+		return -1, err
+	}
+	defer home.Close()
+	socket, err := enterAndOpen(path)
+	if back := netns.Set(home); back != nil {
+		// Unlocked, the thread would run other goroutines in the wrong namespace.
+		panic(fmt.Sprintf("cannot leave network namespace %s: %v", path, back))
+	}
 	return socket, err
 }
 

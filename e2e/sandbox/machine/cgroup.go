@@ -41,8 +41,8 @@ type hierarchy struct {
 	unified bool
 }
 
-// hierarchies lists the trees of this machine. A version 2 tree next to version 1 ones (cgroups(7),
-// "hybrid") has no controllers and is left alone.
+// hierarchies lists the trees of this machine. A version 2 tree may stand next to version 1 ones, without controllers
+// (cgroups(7), "hybrid").
 func hierarchies() []hierarchy {
 	if isCgroup2(cgroupMount) {
 		return []hierarchy{{cgroupMount, true}}
@@ -53,10 +53,10 @@ func hierarchies() []hierarchy {
 	}
 	var list []hierarchy
 	for _, e := range entries {
-		mount := filepath.Join(cgroupMount, e.Name())
 		// A link is a second name of a tree (cpu → cpu,cpuacct).
-		if e.IsDir() && !isCgroup2(mount) {
-			list = append(list, hierarchy{mount, false})
+		if e.IsDir() {
+			mount := filepath.Join(cgroupMount, e.Name())
+			list = append(list, hierarchy{mount, isCgroup2(mount)})
 		}
 	}
 	return list

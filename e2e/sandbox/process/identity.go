@@ -69,7 +69,12 @@ func (id Identity) Kill(timeout time.Duration) error {
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill process %d: %w", id.PID, err)
 	}
-	return awaitExit(fd, id.PID, timeout)
+	if err := awaitExit(fd, id.PID, timeout); err != nil {
+		return err
+	}
+	// A child of this process would stay as a zombie; of others this is ECHILD.
+	_, _ = unix.Wait4(id.PID, nil, unix.WNOHANG, nil)
+	return nil
 }
 
 // awaitExit waits until a pidfd is readable: the process has ended (pidfd_open(2)).

@@ -1,12 +1,9 @@
 package cluster
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
-
-	"github.com/heddle-net/heddle/e2e/sandbox/progress"
 )
 
 // PrintStatus lists the machines.
@@ -23,13 +20,7 @@ func (c *Cluster) PrintStatus(w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(t, "%s\t%s\t%v\t%s\n", name, state, addresses, c.machineDir(name)+"/log")
+		fmt.Fprintf(t, "%s\t%s\t%v\t%s\n", name, state, addresses, c.logDir(name))
 	}
 	return t.Flush()
 }
-
-// Demo shows that Pods reach each other.
-func (c *Cluster) Demo(context.Context, *progress.Printer) error { return nil }
-
-// WhatNext tells how to go on.
-func (c *Cluster) WhatNext() string { return "" }

@@ -1,0 +1,100 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/heddle-net/heddle/e2e/sandbox/build"
+	"github.com/heddle-net/heddle/e2e/sandbox/progress"
+)
+
+//go:embed demo.yaml
+var demoObjects string
+
+const demo = "demo" // namespace, Subnet and DaemonSet
+
+// Demo gives a namespace a Subnet of its own, starts a Pod on each node, and pings from the first to the others.
+func (c *Cluster) Demo(ctx context.Context, p *progress.Printer) error {
+	err := p.Step("a Subnet for a namespace, a Pod on each node", func(func(string)) error { return c.startDemo(ctx) })
+	if err != nil {
+		return err
+	}
+	pods, err := c.demoPods(ctx)
+	if err != nil {
+		return err
+	}
+	p.Print("\n  Subnet demo, 10.66.0.0/24, is the network of the namespace demo:\n")
+	for _, pod := range pods {
+		p.Print("    %s on %s has %s\n", pod.Name, pod.Spec.NodeName, pod.Status.PodIP)
+	}
+	for _, to := range pods[1:] {
+		said, err := c.Kubectl(ctx, "", "-n", demo, "exec", pods[0].Name, "--", "ping", "-c", "3", "-i", "0.2", "-w", "10", to.Status.PodIP)
+		if err != nil {
+			return err
+		}
+		p.Print("\n  ping from %s to %s:\n%s", pods[0].Spec.NodeName, to.Spec.NodeName, indent(said, "    "))
+	}
+	return nil
+}
+
+func (c *Cluster) startDemo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, timeLimit)
+	defer cancel()
+	if _, err := c.Kubectl(ctx, demoObjects, "apply", "-f", "-"); err != nil {
+		return err
+	}
+	if _, err := c.Kubectl(ctx, "", "-n", demo, "rollout", "status", "daemonset/"+demo); err != nil {
+		return errors.Join(err, c.whyPods(demo))
+	}
+	return nil
+}
+
+func (c *Cluster) demoPods(ctx context.Context) ([]corev1.Pod, error) {
+	client, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	list, err := client.CoreV1().Pods(demo).List(ctx, metav1.ListOptions{LabelSelector: "app=" + demo})
+	if err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	if len(list.Items) == 0 {
+		return nil, errors.New("demo: there are no Pods")
+	}
+	return list.Items, nil
+}
+
+// Kubectl runs kubectl as the administrator and returns what it writes; an error holds that too.
+func (c *Cluster) Kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
+	kubectl, err := build.Program("kubectl")
+	if err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, kubectl, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &out
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out.Bytes()))
+	}
+	return out.String(), nil
+}
+
+func indent(text, by string) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.TrimSpace(line) != "" {
+			out.WriteString(by + line)
+		}
+	}
+	return out.String()
+}
