@@ -36,7 +36,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg.Log = zap.New(zap.Level(zapcore.Level(-verbosity)))
+			cfg.Log = zap.New(zap.Level(zapcore.Level(-verbosity)), zap.StacktraceLevel(zapcore.DPanicLevel))
 			ctrl.SetLogger(cfg.Log)
 			if err := flag.Set("kubeconfig", kubeconfig); err != nil { // config.GetConfig reads this flag
 				return err

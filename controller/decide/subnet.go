@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -85,7 +85,7 @@ func (r *Subnets) complete(ctx context.Context, obj *v1.Subnet) error {
 			}
 		}
 	}
-	if apiequality.Semantic.DeepEqual(obj, want) {
+	if reflect.DeepEqual(obj.Spec, want.Spec) && slices.Equal(obj.Finalizers, want.Finalizers) {
 		return nil
 	}
 	patch := client.MergeFromWithOptions(obj.DeepCopy(), client.MergeFromWithOptimisticLock{})
@@ -141,7 +141,7 @@ func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []co
 	r.fillUse(obj)
 	ready := r.ready(obj, problems)
 	changed := report.SetCondition(&obj.Status.Conditions, ready)
-	if apiequality.Semantic.DeepEqual(old, &obj.Status) {
+	if reflect.DeepEqual(old, &obj.Status) {
 		return reconcile.Result{}, nil
 	}
 	if wait := r.tooEarly(obj.Name); wait > 0 && !changed {
