@@ -55,10 +55,13 @@ func (k *kernel) apply(ctx context.Context, p Plan) error {
 func (o ensureBridge) apply(ctx context.Context, k *kernel) error {
 	return k.ovs.EnsureBridge(ctx, o.Bridge)
 }
+
 func (o ensurePort) apply(ctx context.Context, k *kernel) error { return k.ovs.EnsurePort(ctx, o.Port) }
+
 func (o deleteBridge) apply(ctx context.Context, k *kernel) error {
 	return k.ovs.DeleteBridge(ctx, o.Name)
 }
+
 func (o deletePort) apply(ctx context.Context, k *kernel) error {
 	return k.ovs.DeletePort(ctx, o.Name)
 }

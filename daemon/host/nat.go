@@ -32,7 +32,22 @@ func (c *compiler) nat(join map[int]joinFamily, subnets []subnet) {
 }
 
 func (c *compiler) natFamily(f int, join map[int]joinFamily, subnets []subnet) ([]Set, Rule) {
-	var sources, inside []netip.Prefix
+	v, ip, typ := "-v4", "ip", "ipv4_addr"
+	if f == 6 {
+		v, ip, typ = "-v6", "ip6", "ipv6_addr"
+	}
+	sources, inside := c.prefixesOf(f, join, subnets)
+	sets := []Set{
+		{Name: "nat-outgoing" + v, Type: typ, Interval: true, Elements: disjoint(sources)},
+		{Name: "cluster" + v, Type: typ, Interval: true, Elements: disjoint(inside)},
+		{Name: "nodes" + v, Type: typ, Elements: c.nodesOf(f)},
+	}
+	return sets, newRule(ip + " saddr @nat-outgoing" + v + " " + ip + " daddr != @cluster" + v + " " +
+		ip + " daddr != @nodes" + v + " masquerade fully-random")
+}
+
+// prefixesOf are the natOutgoing Subnets of a family, and all that is inside the cluster.
+func (c *compiler) prefixesOf(f int, join map[int]joinFamily, subnets []subnet) (sources, inside []netip.Prefix) {
 	for _, s := range subnets {
 		if family(s.prefix.Addr()) != f {
 			continue
@@ -50,16 +65,7 @@ func (c *compiler) natFamily(f int, join map[int]joinFamily, subnets []subnet) (
 			inside = append(inside, p.Masked())
 		}
 	}
-	v, ip, typ := "-v4", "ip", "ipv4_addr"
-	if f == 6 {
-		v, ip, typ = "-v6", "ip6", "ipv6_addr"
-	}
-	return []Set{
-			{Name: "nat-outgoing" + v, Type: typ, Interval: true, Elements: disjoint(sources)},
-			{Name: "cluster" + v, Type: typ, Interval: true, Elements: disjoint(inside)},
-			{Name: "nodes" + v, Type: typ, Elements: c.nodesOf(f)},
-		}, newRule(ip + " saddr @nat-outgoing" + v + " " + ip + " daddr != @cluster" + v + " " + ip + " daddr != @nodes" + v +
-			" masquerade fully-random")
+	return sources, inside
 }
 
 func (c *compiler) nodesOf(f int) []string {

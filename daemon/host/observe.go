@@ -215,11 +215,12 @@ func (k *kernel) linkName(index int) string {
 // routeOf leaves out what is not unicast and IPv6's link-local prefix, which belongs to its link.
 func routeOf(r netlink.Route, family int) (Route, bool) {
 	out := Route{Metric: r.Priority, Protocol: int(r.Protocol), OnLink: r.Flags&unix.RTNH_F_ONLINK != 0, MTU: r.MTU}
-	if r.Dst != nil {
+	switch {
+	case r.Dst != nil:
 		out.Dst = prefixOf(r.Dst)
-	} else if family == unix.AF_INET {
+	case family == unix.AF_INET:
 		out.Dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	} else {
+	default:
 		out.Dst = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	}
 	out.Gateway, out.Src = addrFrom(r.Gw), addrFrom(r.Src)

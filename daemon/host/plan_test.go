@@ -166,13 +166,15 @@ func TestPlan(t *testing.T) {
 				i := slices.IndexFunc(o.Routes, func(r Route) bool { return r.Dst == overlay })
 				o.Routes[i].Gateway = netip.MustParseAddr("100.64.0.7")
 			},
-			[]string{"route replace 10.16.0.0/16 via 100.64.0.1 dev ovn0 src 100.64.0.2 proto 72"}, "", "",
+			[]string{"route replace 10.16.0.0/16 via 100.64.0.1 dev ovn0 src 100.64.0.2 proto 72"},
+			"", "",
 		},
 		{
 			"a route of ours is left from another time", "ipv4", func(o *Observed) {
 				o.Routes = append(o.Routes, Route{Link: "ovn0", Dst: netip.MustParsePrefix("10.99.0.0/16"), Protocol: RouteProtocol})
 			},
-			[]string{"route delete 10.99.0.0/16 dev ovn0 proto 72"}, "", "",
+			[]string{"route delete 10.99.0.0/16 dev ovn0 proto 72"},
+			"", "",
 		},
 		{
 			"a foreign route and a foreign address elsewhere", "ipv4", func(o *Observed) {
@@ -187,14 +189,16 @@ func TestPlan(t *testing.T) {
 				delete(o.Ports, "ovn0")
 				o.Addrs, o.Routes = nil, nil
 			},
-			[]string{"ovs port ovn0 on br-int type=internal mac=0a:58:64:40:00:02 mtu=1400 heddle-owner=host iface-id=node-heddle-1"}, "link ovn0 is not there", "",
+			[]string{"ovs port ovn0 on br-int type=internal mac=0a:58:64:40:00:02 mtu=1400 heddle-owner=host iface-id=node-heddle-1"},
+			"link ovn0 is not there", "",
 		},
 		{
 			"OVS is out of reach and a route is missing", "ipv4", func(o *Observed) {
 				o.OVS, o.Bridges, o.Ports = errors.New("no"), nil, nil
 				o.Routes = slices.DeleteFunc(o.Routes, func(r Route) bool { return r.Dst == overlay })
 			},
-			[]string{"route add 10.16.0.0/16 via 100.64.0.1 dev ovn0 src 100.64.0.2 proto 72"}, "", "",
+			[]string{"route add 10.16.0.0/16 via 100.64.0.1 dev ovn0 src 100.64.0.2 proto 72"},
+			"", "",
 		},
 		{
 			"ovs-vswitchd could not open the NIC", "netdev-no-input", func(o *Observed) {
@@ -219,7 +223,8 @@ func TestPlan(t *testing.T) {
 			"a host that learns its routes", "dual", func(o *Observed) {
 				o.Sysctls["net/ipv6/conf/eth0/accept_ra"], o.Sysctls["net/ipv6/conf/all/forwarding"] = "1", "0"
 			},
-			[]string{"sysctl net/ipv6/conf/eth0/accept_ra=2", "sysctl net/ipv6/conf/all/forwarding=1"}, "", "",
+			[]string{"sysctl net/ipv6/conf/eth0/accept_ra=2", "sysctl net/ipv6/conf/all/forwarding=1"},
+			"", "",
 		},
 		{
 			"a router that ignores router advertisements", "dual", func(o *Observed) { o.Sysctls["net/ipv6/conf/eth0/accept_ra"] = "1" },

@@ -131,11 +131,6 @@ func compareRoutes(a, b Route) int {
 		cmp.Compare(a.Metric, b.Metric), cmp.Compare(a.Link, b.Link))
 }
 
-func compareAddrs(a, b Addr) int {
-	return cmp.Or(cmp.Compare(a.Link, b.Link), a.Prefix.Addr().Compare(b.Prefix.Addr()),
-		cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
-}
-
 // Table is an nftables table of ours.
 type Table struct {
 	Family string // "inet", "netdev"; one table a family

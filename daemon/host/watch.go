@@ -129,8 +129,8 @@ func (r *relevance) table(m syscall.NetlinkMessage) bool {
 func (r *relevance) concerns(m syscall.NetlinkMessage) bool {
 	switch m.Header.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-		name := attribute(m.Data, unix.SizeofIfInfomsg, unix.IFLA_IFNAME)
-		return len(name) > 0 && r.names[name[:len(name)-1]] || r.indexes[word(m.Data, 4)]
+		name := strings.TrimSuffix(attribute(m.Data, unix.SizeofIfInfomsg, unix.IFLA_IFNAME), "\x00")
+		return r.names[name] || r.indexes[word(m.Data, 4)]
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		return r.anyAddress || r.indexes[word(m.Data, 4)]
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
