@@ -59,11 +59,13 @@ func call(socket string, r *api.Request) (*api.Result, error) {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return nil, api.Errorf(api.CodeIO, "%s: %v", socket, err)
 	}
-	if err := api.Write(conn, r); err != nil {
-		return nil, api.Errorf(unavailable(r), "the heddle-daemon of this node did not take the request: %v", err)
-	}
+	sent := api.Write(conn, r)
+	// A daemon that refuses may have answered and gone before the request was sent: its answer is there to be read.
 	var response api.Response
 	if err := api.Read(conn, &response); err != nil {
+		if sent != nil {
+			return nil, api.Errorf(unavailable(r), "the heddle-daemon of this node did not take the request: %v", sent)
+		}
 		return nil, api.Errorf(unavailable(r), "the heddle-daemon of this node went away before it answered: %v", err)
 	}
 	if response.Error != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,7 @@ type rig struct {
 	subnets port.Table[port.Subnet]
 	socket  string
 	ready   error // what STATUS is told
+	seq     int
 	parts   partTimes
 }
 
@@ -77,6 +79,14 @@ func newRigOn(tb testing.TB, n *node.Node) *rig {
 	return r
 }
 
+// in is In for the whole rig.
+func (r *rig) in(t *testing.T) {
+	outer := r.tb
+	r.tb = t
+	t.Cleanup(func() { r.tb = outer })
+	r.In(t)
+}
+
 func (r *rig) serve(h Handler) {
 	r.tb.Helper()
 	r.socket = filepath.Join(r.Dir, "heddle", "daemon.sock")
@@ -94,6 +104,16 @@ func (r *rig) serve(h Handler) {
 			r.tb.Error(err)
 		}
 	})
+}
+
+// seen returns when the daemon's client has seen every change made before: ovsdb-server sends a session's updates before its
+// next reply (ovsdb-server(7)).
+func (r *rig) seen() {
+	r.tb.Helper()
+	r.seq++
+	if err := r.ovs.SetExternalIDs(r.tb.Context(), map[string]string{"test-barrier": strconv.Itoa(r.seq)}); err != nil {
+		r.tb.Fatal(err)
+	}
 }
 
 // plugin builds the plugin once.
@@ -178,7 +198,12 @@ func (s *sandbox) command(command string) *exec.Cmd {
 }
 
 func (s *sandbox) run(command string) ([]byte, error) {
-	out, err := s.command(command).Output()
+	return output(s.command(command))
+}
+
+// output is what the plugin prints, or its error.
+func output(cmd *exec.Cmd) ([]byte, error) {
+	out, err := cmd.Output()
 	if err == nil {
 		return out, nil
 	}

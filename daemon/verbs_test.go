@@ -31,6 +31,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 	const deadline = "context deadline exceeded"
 
 	t.Run("no port in NB", func(t *testing.T) {
+		r.in(t)
 		s := short(r.web(20))
 		r.NBCtl("lsp-del", "web.default")
 		s.fails("ADD", 11, "Pod default/web: interface "+port.HostName(s.id, "eth0")+": "+deadline+
@@ -38,6 +39,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		s.clean()
 	})
 	t.Run("the port waits for another Pod of that name", func(t *testing.T) {
+		r.in(t)
 		s := short(r.web(21))
 		r.NBCtl("lsp-set-options", "web.default", "iface-id-ver=uid-of-another")
 		s.fails("ADD", 11, "Pod default/web: interface "+port.HostName(s.id, "eth0")+": "+deadline+
@@ -45,6 +47,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		s.clean()
 	})
 	t.Run("no address", func(t *testing.T) {
+		r.in(t)
 		s := short(r.web(22))
 		s.pod.Allocated = false
 		r.pods.Put(s.pod.Key(), s.pod)
@@ -52,12 +55,14 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		s.clean()
 	})
 	t.Run("no Pod", func(t *testing.T) {
+		r.in(t)
 		s := short(r.web(23))
 		r.pods.Delete(s.pod.Key())
 		s.fails("ADD", 11, "Pod default/web is not known on this node: "+deadline)
 		s.clean()
 	})
 	t.Run("the Pod was replaced", func(t *testing.T) {
+		r.in(t)
 		s := short(r.web(24))
 		next := s.pod
 		next.UID = "uid-next"
@@ -66,6 +71,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		s.clean()
 	})
 	t.Run("no Subnet", func(t *testing.T) {
+		r.in(t)
 		s := short(r.web(25))
 		s.pod.Subnet = "blue"
 		r.pods.Put(s.pod.Key(), s.pod)
@@ -73,12 +79,14 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		s.clean()
 	})
 	t.Run("a route that the kernel refuses", func(t *testing.T) {
+		r.in(t)
 		s := r.web(26)
 		s.config["routes"] = []map[string]string{{"dst": "192.0.2.0/24", "gw": "203.0.113.1"}}
 		s.fails("ADD", 999, "configure eth0 in "+s.netns+": add route 192.0.2.0/24 via 203.0.113.1: network is unreachable")
 		s.clean()
 	})
 	t.Run("an MTU that the kernel refuses", func(t *testing.T) {
+		r.in(t)
 		s := r.web(27)
 		r.subnets.Put("sw", port.Subnet{Name: "sw", MTU: 100000})
 		defer r.subnets.Put("sw", port.Subnet{Name: "sw"})
@@ -86,6 +94,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		s.clean()
 	})
 	t.Run("eth0 is taken", func(t *testing.T) {
+		r.in(t)
 		s := r.web(28)
 		r.MustExec(s.netns, "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
 		host := port.HostName(s.id, "eth0")
@@ -95,6 +104,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		}
 	})
 	t.Run("no OVS", func(t *testing.T) {
+		r.in(t)
 		s := short(r.web(29))
 		r.Kill(node.OVSDB)
 		_, err := s.run("ADD")
@@ -132,6 +142,7 @@ func TestAddGivesUpWithThePlugin(t *testing.T) {
 func TestDelNeedsNothing(t *testing.T) {
 	r := newRig(t)
 	t.Run("the namespace is gone", func(t *testing.T) {
+		r.in(t)
 		s := r.web(40)
 		s.must("ADD")
 		r.DelNetNS(s.netns)
@@ -143,6 +154,7 @@ func TestDelNeedsNothing(t *testing.T) {
 		}
 	})
 	t.Run("the Pod is gone", func(t *testing.T) {
+		r.in(t)
 		s := r.web(41)
 		s.must("ADD")
 		r.pods.Delete(s.pod.Key())
@@ -150,6 +162,7 @@ func TestDelNeedsNothing(t *testing.T) {
 		s.clean()
 	})
 	t.Run("the veth is gone", func(t *testing.T) {
+		r.in(t)
 		s := r.web(42)
 		s.must("ADD")
 		r.MustExec("", "ip", "link", "del", port.HostName(s.id, "eth0"))
@@ -157,13 +170,18 @@ func TestDelNeedsNothing(t *testing.T) {
 		s.clean()
 	})
 	t.Run("the port is gone", func(t *testing.T) {
+		r.in(t)
 		s := r.web(43)
 		s.must("ADD")
 		r.VSCtl("del-port", port.HostName(s.id, "eth0"))
+		r.seen()
 		s.must("DEL")
 		s.clean()
 	})
-	t.Run("never added", func(t *testing.T) { r.web(44).must("DEL") })
+	t.Run("never added", func(t *testing.T) {
+		r.in(t)
+		r.web(44).must("DEL")
+	})
 }
 
 // TestNewSandboxTakesOver adds a second sandbox of one Pod while the first is still there, and then deletes the first.
@@ -186,6 +204,7 @@ func TestResultVersions(t *testing.T) {
 	r := newRig(t)
 	for i, version := range []string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"} {
 		t.Run(version, func(t *testing.T) {
+			r.in(t)
 			s := r.pod("web", fmt.Sprintf("10.16.0.%d,fd00::%x", 60+i, 60+i), "10.16.0.0/16,fd00::/112", "10.16.0.1,fd00::1", 60+i)
 			s.config["cniVersion"] = version
 			s.config["dns"] = map[string]any{"nameservers": []string{"10.96.0.10"}}
@@ -228,6 +247,7 @@ func TestCheck(t *testing.T) {
 		{"down", "link set eth0 down", "link set eth0 up;" + route, "eth0 is down"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			r.in(t)
 			r.MustExec(s.netns, "ip", strings.Fields(c.breaks)...)
 			s.fails("CHECK", 101, c.want)
 			for mend := range strings.SplitSeq(c.mends, ";") {
@@ -237,16 +257,21 @@ func TestCheck(t *testing.T) {
 		})
 	}
 	t.Run("another bridge", func(t *testing.T) {
+		r.in(t)
 		r.VSCtl("--no-wait", "add-br", "br-other", "--", "set", "Bridge", "br-other", "datapath_type=netdev")
 		uuid := r.VSCtl("get", "Port", host, "_uuid")
 		r.VSCtl("--no-wait", "remove", "Bridge", "br-int", "ports", uuid, "--", "add", "Bridge", "br-other", "ports", uuid)
+		r.seen()
 		s.fails("CHECK", 101, "port "+host+` is on bridge "br-other", not on br-int`)
 	})
 	t.Run("no port", func(t *testing.T) {
+		r.in(t)
 		r.VSCtl("--no-wait", "del-port", host)
+		r.seen()
 		s.fails("CHECK", 101, "container container-web-70 has no port in OVS")
 	})
 	t.Run("no prevResult", func(t *testing.T) {
+		r.in(t)
 		delete(s.config, "prevResult")
 		s.fails("CHECK", 7, "CHECK without prevResult")
 	})

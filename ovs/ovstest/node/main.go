@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside is set in the environment of the test binary that runs in the namespaces.
-const inside = "HEDDLE_TEST_NAMESPACES"
+// Inside is set in the environment of the test binary that runs in the namespaces. A child that is started with it empty gets
+// namespaces of its own.
+const Inside = "HEDDLE_TEST_NAMESPACES"
 
 // programs are what a Node needs on the machine.
 var programs = []string{
@@ -24,7 +25,7 @@ var programs = []string{
 // Main runs the tests of a package in namespaces of their own and exits. Where that cannot be, the tests run in place and
 // Start skips them with the reason.
 func Main(m *testing.M) {
-	if os.Getenv(inside) != "" {
+	if os.Getenv(Inside) != "" {
 		if err := prepare(); err != nil {
 			fmt.Fprintln(os.Stderr, "prepare the test namespaces:", err)
 			os.Exit(1)
@@ -56,7 +57,7 @@ func again() int {
 	runtime.LockOSThread()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Env = append(os.Environ(), Inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,

@@ -45,7 +45,7 @@ func Start(tb testing.TB, opt Options) *Node {
 	if why := missing(); why != "" {
 		tb.Skip(why)
 	}
-	if os.Getenv(inside) == "" {
+	if os.Getenv(Inside) == "" {
 		tb.Fatal("the package has no TestMain that calls node.Main")
 	}
 	if opt.Name == "" {
@@ -117,6 +117,13 @@ func tail(file string, lines int) string {
 	}
 	all := strings.Split(strings.TrimSpace(string(b)), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// In makes a subtest the one that fails, and that cleans up, until it ends.
+func (n *Node) In(tb testing.TB) {
+	outer := n.tb
+	n.tb = tb
+	tb.Cleanup(func() { n.tb = outer })
 }
 
 // NBCtl runs ovn-nbctl on the northbound database and returns its output.
