@@ -16,6 +16,7 @@ import (
 func (r *rig) uplinkState() string {
 	out := r.node.MustExec("", "ip", "-o", "addr", "show", "dev", "eth0", "scope", "global") +
 		r.node.MustExec("", "ip", "route") + r.node.MustExec("", "ip", "-6", "route", "show", "default") + r.node.MustExec("", "nft", "list", "ruleset")
+	out += regexp.MustCompile(`generic-receive-offload: \S+`).FindString(r.node.MustExec("", "ethtool", "-k", "eth0"))
 	return regexp.MustCompile(` brd \S+`).ReplaceAllString(out, "")
 }
 
@@ -90,6 +91,7 @@ func (r *rig) partly(operations int, compile func(Facts) Desired) (more bool) {
 // node reaches the outside after both ways.
 func TestUplinkKilled(t *testing.T) {
 	r := newRig(t, DatapathNetdev)
+	r.lines("", "ethtool -K eth0 gro on")
 	before := r.uplinkState()
 	for step, more := 0, true; more; step++ {
 		there := r.partly(step, func(f Facts) Desired { return Compile(r.cfg, nil, f) })
