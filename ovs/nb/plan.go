@@ -44,6 +44,7 @@ const (
 	ReasonRowTaken      = "RowTaken"      // another owner, or somebody who is not Heddle, has a row of this name
 	ReasonNotEmpty      = "NotEmpty"      // a row that must go still holds other owners' rows
 	ReasonNoParent      = "NoParent"      // a row of a non-root table says no parent and would vanish at commit
+	ReasonBadText       = "BadText"       // a text has a NUL byte: the server would drop the connection
 )
 
 // Blocked says why an owner was left out of a transaction; nothing of it is applied.
@@ -66,6 +67,9 @@ func (b Blocked) Text() string {
 		return fmt.Sprintf("%s belongs to %s", b.Ref, b.By[0])
 	case ReasonNotEmpty:
 		return fmt.Sprintf("%s still holds rows of %d others, the first is %s", b.Ref, len(b.By), b.By[0])
+	}
+	if b.Reason == ReasonBadText {
+		return fmt.Sprintf("a text of %s has a NUL byte", b.Ref)
 	}
 	return fmt.Sprintf("%s names no parent", b.Ref)
 }
@@ -142,6 +146,9 @@ func (p *planner) match(want Want) {
 			it.found, kept[found.UUID] = &found, true
 		}
 		p.wanted[it.ref] = it
+		if !rowOf(it.table, row.Model).encodable() {
+			j.block(ReasonBadText, it.ref)
+		}
 	}
 	for _, found := range p.have.Owned(want.Owner) {
 		if !kept[found.UUID] {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ovn-kubernetes/libovsdb/model"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
@@ -137,6 +138,30 @@ func isEmpty(column any) bool {
 		return len(*c) == 0
 	}
 	return reflect.ValueOf(column).Elem().IsZero()
+}
+
+// encodable tells whether no text has a NUL byte: ovsdb-server takes it for the end of the JSON and drops the connection.
+func (r row) encodable() bool {
+	bad := func(s string) bool { return strings.IndexByte(s, 0) >= 0 }
+	for i := range r.table.fields {
+		switch c := r.column(i).(type) {
+		case *string:
+			if bad(*c) {
+				return false
+			}
+		case *[]string:
+			if slices.ContainsFunc(*c, bad) {
+				return false
+			}
+		case *map[string]string:
+			for k, v := range *c {
+				if bad(k) || bad(v) {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 var seed = maphash.MakeSeed()
