@@ -47,7 +47,7 @@ func (c *Cluster) Demo(ctx context.Context, p *progress.Printer) error {
 }
 
 func (c *Cluster) startDemo(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, timeLimit)
+	ctx, cancel := limited(ctx)
 	defer cancel()
 	if _, err := c.Kubectl(ctx, demoObjects, "apply", "-f", "-"); err != nil {
 		return err

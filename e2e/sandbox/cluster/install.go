@@ -11,7 +11,7 @@ import (
 
 // install installs Heddle, or brings the installed one up to date.
 func (u *up) install(ctx context.Context, _ func(string)) error {
-	ctx, cancel := context.WithTimeout(ctx, timeLimit)
+	ctx, cancel := limited(ctx)
 	defer cancel()
 	return u.InstallHeddle(ctx, u.helm, u.options.HelmArgs...)
 }

@@ -118,6 +118,9 @@ func await(ctx context.Context, client kubernetes.Interface, name string, wanted
 			n, isNode := e.Object.(*corev1.Node)
 			return isNode && e.Type != watch.Deleted && wanted(n), nil
 		})
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			return cause
+		}
 		if !errors.Is(err, watchtools.ErrWatchClosed) {
 			return err
 		}

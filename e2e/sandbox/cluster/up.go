@@ -31,6 +31,11 @@ type Options struct {
 // timeLimit is for each step that waits for something to happen in the cluster.
 const timeLimit = 3 * time.Minute
 
+// limited is ctx with the time limit of a step.
+func limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, timeLimit, fmt.Errorf("not after %v", timeLimit))
+}
+
 // Up makes the sandbox, or what is missing of it.
 func Up(ctx context.Context, o Options, p *progress.Printer) (*Cluster, error) {
 	c, err := locate(o.Name)
@@ -135,7 +140,7 @@ func (u *up) control(ctx context.Context, _ func(string)) error {
 	if err := u.startRouter(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeLimit)
+	ctx, cancel := limited(ctx)
 	defer cancel()
 	if err := u.startControl(ctx); err != nil {
 		return err
@@ -170,7 +175,7 @@ func copyProgram(from, to string) error {
 
 // nodes starts the nodes that are missing, all at once.
 func (u *up) nodes(ctx context.Context, _ func(string)) error {
-	ctx, cancel := context.WithTimeout(ctx, timeLimit)
+	ctx, cancel := limited(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	for n := 1; n <= u.options.Nodes; n++ {
@@ -186,7 +191,7 @@ func (u *up) nodes(ctx context.Context, _ func(string)) error {
 }
 
 func (u *up) ready(ctx context.Context, note func(string)) error {
-	ctx, cancel := context.WithTimeout(ctx, timeLimit)
+	ctx, cancel := limited(ctx)
 	defer cancel()
 	if err := u.WaitReady(ctx, note); err != nil {
 		return errors.Join(err, u.whyPods("kube-system"))

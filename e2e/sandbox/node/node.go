@@ -26,6 +26,17 @@ const containerd = "/usr/bin/containerd"
 // etc is the node's configuration, inside.
 const etc = "/etc/kubernetes"
 
+// folders of the machine's folder and where they are inside. They begin empty, whatever the host has there: it may have an Open
+// vSwitch or a containerd of its own.
+var folders = map[string]string{
+	"log": "/var/log",
+	// Real file systems: containerd's overlays cannot lie on the machine's.
+	"containerd": "/var/lib/containerd", "kubelet": "/var/lib/kubelet",
+	"opt-cni": "/opt/cni", "etc-cni": "/etc/cni",
+	"etc-openvswitch": "/etc/openvswitch", "lib-openvswitch": "/var/lib/openvswitch",
+	"etc-ovn": "/etc/ovn", "lib-ovn": "/var/lib/ovn", "lib-heddle": "/var/lib/heddle",
+}
+
 // Node is what differs between nodes.
 type Node struct {
 	Name       string
@@ -113,12 +124,7 @@ func (n Node) machine() (machine.Config, error) {
 			{Source: n.etcDir(), Target: etc},
 		},
 	}
-	for folder, target := range map[string]string{
-		"containerd": "/var/lib/containerd", // real file systems: an overlay cannot lie on an overlay
-		"kubelet":    "/var/lib/kubelet",
-		"log":        "/var/log",
-		"cni":        "/opt/cni",
-	} {
+	for folder, target := range folders {
 		source := filepath.Join(n.Dir, folder)
 		if err := os.MkdirAll(source, 0o755); err != nil {
 			return c, err
@@ -147,7 +153,7 @@ func (n Node) services(programs string) []process.Spec {
 
 // InstallPlugins copies CNI plugins into the node's /opt/cni/bin.
 func (n Node) InstallPlugins(plugins ...string) error {
-	bin := filepath.Join(n.Dir, "cni", "bin")
+	bin := filepath.Join(n.Dir, "opt-cni", "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
