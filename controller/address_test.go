@@ -133,3 +133,79 @@ func TestRestartWritesNothing(t *testing.T) {
 	r.start()
 	r.readySubnet("ovn-default")
 }
+
+// TestNamesThatMeet shows that a Pod cannot get at a Node's address by its name: the Pod node-a of Namespace b and the Node
+// a.b would share an IP object.
+func TestNamesThatMeet(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.node("a.b", "192.0.2.11")
+	r.readySubnet("ovn-default")
+	r.wait(&v1.IPList{}, "the node has its address", func(obj client.Object) bool { return obj.GetName() == "node-a.b" })
+	r.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "b"}}, pod("b", "node-a", "a.b", nil))
+	r.event("node-a", "IP node-a.b: belongs to a.b")
+}
+
+// TestReservedAddress makes an IP by hand: nobody gets its address, until it is deleted.
+func TestReservedAddress(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.readySubnet("ovn-default")
+	reserved := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "printer"}, Spec: v1.IPSpec{Subnet: "ovn-default", V4IPAddress: "10.16.0.2"}}
+	r.create(reserved)
+	r.wait(&v1.IPList{}, "the reservation is marked", func(obj client.Object) bool {
+		return obj.GetName() == "printer" && obj.GetLabels()[v1.LabelIPReserved] == "true" && len(obj.GetFinalizers()) == 1
+	})
+	r.create(pod("default", "a", "n1", nil))
+	if got := r.allocated("default", "a").Annotations[v1.AnnotationIPAddress]; got != "10.16.0.3" {
+		t.Errorf("a has %s", got)
+	}
+	r.create(pod("default", "b", "n1", map[string]string{v1.AnnotationIPAddress: "10.16.0.2"}))
+	r.event("b", "AddressConflict: 10.16.0.2 is held by printer")
+	r.must(r.client.Delete(t.Context(), reserved))
+	r.allocated("default", "b")
+	r.waitGone(reserved, &v1.IPList{})
+}
+
+// TestSubnetInUse shows that a Subnet stays until its last Pod is gone, and says who holds it.
+func TestSubnetInUse(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	blue := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "blue"}, Spec: v1.SubnetSpec{CIDRBlock: "10.17.0.0/24", Namespaces: []string{"default"}}}
+	r.create(blue)
+	r.readySubnet("blue")
+	r.create(pod("default", "a", "n1", nil))
+	r.allocated("default", "a")
+	r.must(r.client.Delete(t.Context(), blue))
+	r.wait(&v1.SubnetList{}, "Subnet blue says who holds it", func(obj client.Object) bool {
+		ready := readyOf(obj.(*v1.Subnet).Status.Conditions)
+		return obj.GetName() == "blue" && ready.Reason == "InUse" && strings.Contains(ready.Message, "a.default")
+	})
+	r.deletePod("default", "a")
+	r.waitGone(blue, &v1.SubnetList{})
+}
+
+// TestSubnetProblems shows what the schema cannot refuse: a condition and an Event say what is wrong.
+func TestSubnetProblems(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.node("n1", "192.0.2.11")
+	r.readySubnet("ovn-default")
+	for _, c := range []struct{ name, cidr, reason, message string }{
+		{"over-subnet", "10.16.128.0/17", "Conflict", "CIDR 10.16.128.0/17 overlaps 10.16.0.0/16 of Subnet ovn-default"},
+		{"over-services", "10.100.0.0/16", "Conflict", "CIDR 10.100.0.0/16 overlaps the Service CIDR 10.96.0.0/12"},
+		{"over-join", "100.64.1.0/24", "Conflict", "CIDR 100.64.1.0/24 overlaps 100.64.0.0/16 of Subnet join"},
+		{"over-node", "192.0.2.0/24", "Conflict", "CIDR 192.0.2.0/24 contains the address 192.0.2.11 of Node n1"},
+	} {
+		r.create(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: c.name}, Spec: v1.SubnetSpec{CIDRBlock: c.cidr}})
+		r.wait(&v1.SubnetList{}, c.name+" is refused", func(obj client.Object) bool {
+			ready := readyOf(obj.(*v1.Subnet).Status.Conditions)
+			return obj.GetName() == c.name && ready.Status == corev1.ConditionFalse && ready.Reason == c.reason && ready.Message == c.message
+		})
+		r.event(c.name, c.message)
+	}
+	r.create(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "later"}, Spec: v1.SubnetSpec{
+		CIDRBlock: "10.18.0.0/24", SubnetSecuritySpec: v1.SubnetSecuritySpec{Private: true},
+	}})
+	r.event("later", "spec.private is not supported yet")
+}

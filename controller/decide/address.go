@@ -87,7 +87,7 @@ func refused(err error) bool {
 	var outside *ipam.OutsideError
 	var reserved *ipam.ReservedError
 	var request *ipam.RequestError
-	return errors.Is(err, errNoPool) || errors.As(err, &conflict) || errors.As(err, &exhausted) ||
+	return errors.Is(err, errNoPool) || errors.Is(err, errOtherHolder) || errors.As(err, &conflict) || errors.As(err, &exhausted) ||
 		errors.As(err, &outside) || errors.As(err, &reserved) || errors.As(err, &request)
 }
 

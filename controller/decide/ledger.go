@@ -34,6 +34,7 @@ type holder struct {
 // record is what an IP object says, as far as it is known to exist.
 type record struct {
 	uid    string // the IP object's own
+	name   string // of the Pod or Node, with its namespace; empty for a reservation that names nobody
 	holder string
 	node   string
 	subnet string
@@ -56,6 +57,19 @@ func newLedger(c client.Client, used, freed func(string)) *Ledger {
 	return &Ledger{client: c, pools: ipam.New(), used: used, freed: freed, records: make(map[string]record)}
 }
 
+// errOtherHolder says that two objects lead to one name: the Pod a of Namespace b and the Node a.b, say.
+var errOtherHolder = errors.New("belongs to")
+
+// fullName tells holders apart that have an IP object of the same name.
+func (h holder) fullName() string { return nameOf(h.namespace, h.name) }
+
+func nameOf(namespace, name string) string {
+	if namespace == "" {
+		return name
+	}
+	return namespace + "/" + name
+}
+
 // errNoPool says that a Subnet does not exist, or cannot be served.
 var errNoPool = errors.New("the Subnet does not exist or is not Ready")
 
@@ -66,12 +80,15 @@ func (l *Ledger) ensure(ctx context.Context, h holder, subnet string, req ipam.R
 	if !ok {
 		return ipam.Lease{}, fmt.Errorf("%s: %w", subnet, errNoPool)
 	}
+	old, known := l.record(h.ip)
+	if known && old.name != "" && old.name != h.fullName() {
+		return ipam.Lease{}, fmt.Errorf("IP %s: %w %s", h.ip, errOtherHolder, old.name)
+	}
 	lease, err := pool.Acquire(h.ip, req)
 	if err != nil {
 		return lease, err
 	}
-	old, known := l.record(h.ip)
-	want := record{holder: h.uid, node: h.node, subnet: subnet, lease: lease}
+	want := record{name: h.fullName(), holder: h.uid, node: h.node, subnet: subnet, lease: lease}
 	switch {
 	case known && old.lease == lease && old.subnet == subnet && old.node == h.node && (old.holder == h.uid):
 		return lease, nil
@@ -204,7 +221,7 @@ func (l *Ledger) leaseOf(obj *v1.IP) ipam.Lease {
 
 func recordOf(obj *v1.IP, lease ipam.Lease) record {
 	return record{
-		uid: string(obj.UID), holder: obj.Annotations[annotationHolder], node: obj.Spec.NodeName, subnet: obj.Spec.Subnet,
+		uid: string(obj.UID), name: nameOf(obj.Spec.Namespace, obj.Spec.PodName), holder: obj.Annotations[annotationHolder], node: obj.Spec.NodeName, subnet: obj.Spec.Subnet,
 		lease: lease,
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	v1 "github.com/heddle-net/heddle/crds/v1"
 
@@ -17,7 +20,7 @@ import (
 func Subnet(obj *v1.Subnet, defaultVpc string) *state.Subnet {
 	s := &state.Subnet{
 		Name: obj.Name, Vpc: cmp.Or(obj.Spec.Vpc, defaultVpc), Provider: cmp.Or(obj.Spec.Provider, v1.ProviderOVN),
-		Created: obj.CreationTimestamp.Time, Unsupported: obj.Spec.Unsupported(),
+		Accepted: accepted(obj), Created: obj.CreationTimestamp.Time, Unsupported: obj.Spec.Unsupported(),
 	}
 	config, err := Addresses(&obj.Spec)
 	if err == nil {
@@ -29,6 +32,13 @@ func Subnet(obj *v1.Subnet, defaultVpc string) *state.Subnet {
 	}
 	s.CIDRs, s.Gateways = config.CIDRs, config.Gateways
 	return s
+}
+
+// accepted tells whether the controller has recorded that the Subnet is in force.
+func accepted(obj *v1.Subnet) bool {
+	return slices.ContainsFunc(obj.Status.Conditions, func(c v1.Condition) bool {
+		return c.Type == v1.ConditionReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // Addresses reads the address range of a Subnet. A gateway that is not given is the first usable address.

@@ -26,8 +26,10 @@ type Subnet struct {
 	// CIDRs and Gateways have one entry for each family, IPv4 first.
 	CIDRs    []netip.Prefix
 	Gateways []netip.Addr
-	// Created orders Subnets that contradict each other: the younger one gives way.
-	Created time.Time
+	// Accepted and Created order Subnets that contradict each other: one that is in force keeps what it has, else the
+	// younger one gives way. Creation times have a resolution of one second.
+	Accepted bool
+	Created  time.Time
 	// Unsupported names the fields that are set and that Heddle does not implement yet.
 	Unsupported []string
 	// Invalid says what could not be read in the object; such a Subnet gets no rows.
@@ -35,12 +37,15 @@ type Subnet struct {
 }
 
 func (s *Subnet) equal(o *Subnet) bool {
-	return s.Name == o.Name && s.Vpc == o.Vpc && s.Provider == o.Provider && s.Created.Equal(o.Created) && s.Invalid == o.Invalid &&
+	return s.Name == o.Name && s.Vpc == o.Vpc && s.Provider == o.Provider && s.Created.Equal(o.Created) && s.Invalid == o.Invalid && s.Accepted == o.Accepted &&
 		slices.Equal(s.CIDRs, o.CIDRs) && slices.Equal(s.Gateways, o.Gateways) && slices.Equal(s.Unsupported, o.Unsupported)
 }
 
 // Older tells which of two Subnets keeps what both claim.
 func (s *Subnet) Older(o *Subnet) bool {
+	if s.Accepted != o.Accepted {
+		return s.Accepted
+	}
 	if s.Created.Equal(o.Created) {
 		return s.Name < o.Name
 	}
