@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -147,8 +148,9 @@ func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []co
 	if wait := r.tooEarly(obj.Name); wait > 0 && !changed {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
-	if err := r.client.Status().Patch(ctx, obj, statusPatch(obj, old)); err != nil {
-		if goneMeanwhile(err) {
+	// An update, not a patch: a patch would leave out counts that are 0 and were never written.
+	if err := r.client.Status().Update(ctx, obj); err != nil {
+		if apierrors.IsNotFound(err) {
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, fmt.Errorf("write the status of Subnet %s: %w", obj.Name, err)
@@ -157,12 +159,6 @@ func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []co
 		r.events.Eventf(obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileSubnet", "%s", ready.Message)
 	}
 	return reconcile.Result{}, nil
-}
-
-func statusPatch(obj *v1.Subnet, old *v1.SubnetStatus) client.Patch {
-	before := obj.DeepCopy()
-	before.Status = *old
-	return client.MergeFrom(before)
 }
 
 func (r *Subnets) tooEarly(name string) time.Duration {

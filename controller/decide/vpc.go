@@ -42,7 +42,7 @@ func (r *Vpcs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	if apiequality.Semantic.DeepEqual(before.Status, obj.Status) {
 		return reconcile.Result{}, nil
 	}
-	if err := r.client.Status().Patch(ctx, &obj, client.MergeFrom(before)); err != nil && !goneMeanwhile(err) {
+	if err := r.client.Status().Update(ctx, &obj); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("write the status of Vpc %s: %w", obj.Name, err)
 	}
 	if changed && ready.Status == corev1.ConditionFalse {

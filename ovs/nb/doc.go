@@ -9,7 +9,8 @@
 //	columns.go  which tables and columns are managed, the one place that knows
 //	value.go    comparing, hashing and encoding the columns of a row
 //	plan.go     match, settle, then emit.go writes the operations
-//	conn.go     the connection: monitor, index by owner and by name, commit, fencing
+//	conn.go     the connection: monitor, and an index by owner, name and parent (index.go)
+//	commit.go   one transaction, fenced: only the newest leader may write
 //	text.go     rows and plans as text, for goldens, logs and people
 //
 // The package owns the rows that carry heddle-owner in external_ids, and nothing else: a row without it is never
