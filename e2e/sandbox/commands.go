@@ -110,7 +110,7 @@ func shellCommand(name *string) *cobra.Command {
 			if len(command) == 0 {
 				command = []string{"bash", "-l"}
 			}
-			run := m.Command(cmd.Context(), command...)
+			run := m.Enter(cmd.Context(), command...)
 			run.Stdin, run.Stdout, run.Stderr = os.Stdin, os.Stdout, os.Stderr
 			return run.Run()
 		},

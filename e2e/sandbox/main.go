@@ -1,5 +1,3 @@
-// Sandbox is a real Kubernetes cluster with Heddle on one Linux machine, without a container engine. Start with
-// `go run ./e2e/sandbox up`.
 package main
 
 import (
@@ -14,12 +12,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func main() {
+func main() { os.Exit(execute()) }
+
+func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := root().ExecuteContext(ctx); err != nil {
-		os.Exit(report(err))
+		return report(err)
 	}
+	return 0
 }
 
 // report prints an error, but not that of a command which the user ran in a shell and which has spoken itself.

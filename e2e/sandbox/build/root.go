@@ -60,9 +60,9 @@ func CachedFile(folder, name, extension, recipe string) (string, error) {
 	return filepath.Join(cache, folder, fmt.Sprintf("%s-%x%s", name, hash[:6], extension)), nil
 }
 
-// Once makes a file of the cache where it is missing. What make writes appears under the right name when it
+// Once makes a file of the cache where it is missing. What write writes appears under the right name when it
 // is whole.
-func Once(path string, make func(unfinished string) error) error {
+func Once(path string, write func(unfinished string) error) error {
 	if exists(path) {
 		return nil
 	}
@@ -75,7 +75,7 @@ func Once(path string, make func(unfinished string) error) error {
 		return nil
 	}
 	unfinished := path + ".unfinished"
-	if err := make(unfinished); err != nil {
+	if err := write(unfinished); err != nil {
 		return errors.Join(err, os.RemoveAll(unfinished))
 	}
 	return os.Rename(unfinished, path)

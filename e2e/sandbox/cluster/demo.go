@@ -32,17 +32,30 @@ func (c *Cluster) Demo(ctx context.Context, p *progress.Printer) error {
 	if err != nil {
 		return err
 	}
-	p.Print("\n  Subnet demo, 10.66.0.0/24, is the network of the namespace demo:\n")
+	p.Print("\n  The Subnet demo, 10.66.0.0/24, is the network of the namespace demo:\n")
 	for _, pod := range pods {
 		p.Print("    %s on %s has %s\n", pod.Name, pod.Spec.NodeName, pod.Status.PodIP)
 	}
 	for _, to := range pods[1:] {
-		said, err := c.Kubectl(ctx, "", "-n", demo, "exec", pods[0].Name, "--", "ping", "-c", "3", "-i", "0.2", "-w", "10", to.Status.PodIP)
-		if err != nil {
+		what := fmt.Sprintf("ping from the Pod on %s to the one on %s", pods[0].Spec.NodeName, to.Spec.NodeName)
+		if err := c.demoPing(ctx, p, what, pods[0].Name, to.Status.PodIP); err != nil {
 			return err
 		}
-		p.Print("\n  ping from %s to %s:\n%s", pods[0].Spec.NodeName, to.Spec.NodeName, indent(said, "    "))
 	}
+	outside, err := c.Addresses(outsidePrefix + "1")
+	if err != nil {
+		return err
+	}
+	what := "ping from the Pod on " + pods[0].Spec.NodeName + " to a host outside of the cluster"
+	return c.demoPing(ctx, p, what, pods[0].Name, outside[0].String())
+}
+
+func (c *Cluster) demoPing(ctx context.Context, p *progress.Printer, what, pod, address string) error {
+	said, err := c.Kubectl(ctx, "", "-n", demo, "exec", pod, "--", "ping", "-c", "3", "-i", "0.2", "-w", "10", address)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	p.Print("\n  %s:\n%s", what, indent(said, "    "))
 	return nil
 }
 

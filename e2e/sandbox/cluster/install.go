@@ -25,6 +25,7 @@ func (c *Cluster) InstallHeddle(ctx context.Context, helm string, more ...string
 		// No kube-proxy runs, so the Service "kubernetes" has no use before Heddle serves it.
 		"--set=apiServer.host=" + address,
 		"--set=apiServer.port=" + strconv.Itoa(APIServerPort),
+		"--set-string=network.serviceCidr=" + ServiceCIDRv4 + `\,` + ServiceCIDRv6, // helm splits at a comma
 	}, more...)
 	cmd := exec.CommandContext(ctx, helm, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())

@@ -37,15 +37,28 @@ func (c *Cluster) plug(m *machine.Machine) error {
 	return fabric.Plug(r.NetNS(), m.NetNS(), m.Config.Name, network, host)
 }
 
-// host is a machine without services.
-func (c *Cluster) host(name string, sysctls []machine.Sysctl) machine.Config {
+// host is a machine without services. Kubernetes' programs are there, agnhost among them.
+func (c *Cluster) host(name string, sysctls []machine.Sysctl) (machine.Config, error) {
+	programs, err := build.KubernetesDir()
+	if err != nil {
+		return machine.Config{}, err
+	}
 	return machine.Config{
 		Name: name, Dir: c.machineDir(name), Cgroup: c.cgroup() + "/" + name, Sysctls: sysctls,
-		Binds: []machine.Bind{{Source: c.logDir(name), Target: "/var/log"}},
-	}
+		Binds: []machine.Bind{
+			{Source: c.logDir(name), Target: "/var/log"},
+			{Source: programs, Target: programs, ReadOnly: true},
+		},
+	}, nil
 }
 
-func (c *Cluster) startRouter() error { return c.start(c.host(router, fabric.NodeSysctls()), nil) }
+func (c *Cluster) startRouter() error {
+	config, err := c.host(router, fabric.NodeSysctls())
+	if err != nil {
+		return err
+	}
+	return c.start(config, nil)
+}
 
 // startControl starts the control plane's machine, with kube-apiserver on a port of the host's loopback.
 func (c *Cluster) startControl(ctx context.Context) error {
@@ -72,21 +85,17 @@ func (c *Cluster) startControl(ctx context.Context) error {
 }
 
 func (c *Cluster) controlMachine(settings *controlplane.Settings) (machine.Config, error) {
-	programs, err := build.KubernetesDir()
-	if err != nil {
-		return machine.Config{}, err
-	}
 	services, err := settings.Services()
 	if err != nil {
 		return machine.Config{}, err
 	}
-	config := c.host(control, fabric.HostSysctls())
+	config, err := c.host(control, fabric.HostSysctls())
+	if err != nil {
+		return machine.Config{}, err
+	}
 	config.Services = services
 	config.Forward = fmt.Sprintf("%s:%d", settings.Address, settings.Port)
-	config.Binds = append(config.Binds,
-		machine.Bind{Source: programs, Target: programs, ReadOnly: true},
-		machine.Bind{Source: settings.Dir, Target: settings.Dir},
-	)
+	config.Binds = append(config.Binds, machine.Bind{Source: settings.Dir, Target: settings.Dir})
 	return config, nil
 }
 
@@ -149,7 +158,11 @@ func (c *Cluster) startNode(name string, plugins []string) error {
 // AddOutsideHost starts the next outside host and returns its name.
 func (c *Cluster) AddOutsideHost() (string, error) {
 	name := c.next(outsidePrefix)
-	return name, c.start(c.host(name, fabric.HostSysctls()), nil)
+	config, err := c.host(name, fabric.HostSysctls())
+	if err != nil {
+		return "", err
+	}
+	return name, c.start(config, nil)
 }
 
 // next is the first number that is free.

@@ -150,13 +150,14 @@ func (c *Cluster) LoadImages(ctx context.Context, node string, archives ...strin
 }
 
 // Kill kills the processes of a program in a machine, in its containers too, and returns when they are gone. What
-// is a service of the machine (kubelet, containerd, kube-apiserver, etcd, …) starts again by itself.
-func (c *Cluster) Kill(machine, program string) error {
+// is a service of the machine (kubelet, containerd, kube-apiserver, etcd, …) starts again by itself. Where a machine runs more of that
+// name, having are parts of the command line to tell them apart: Kill(node, "ovsdb-server", "ovnnb").
+func (c *Cluster) Kill(machine, program string, having ...string) error {
 	m, err := c.Machine(machine)
 	if err != nil {
 		return err
 	}
-	n, err := m.Kill(program)
+	n, err := m.Kill(program, having...)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("%s runs no %s", machine, program)
 	}

@@ -116,7 +116,7 @@ func (u *up) images(ctx context.Context, note func(string)) error {
 		return nil
 	}
 	if _, err := os.Stat(u.options.HeddleImage); err != nil {
-		return fmt.Errorf("Heddle's image is missing, `make image` makes it: %w", err)
+		return fmt.Errorf("the image of Heddle is missing, `make image` makes it: %w", err)
 	}
 	u.archives = append(u.archives, u.options.HeddleImage)
 	return nil

@@ -30,7 +30,7 @@ func (c *Cluster) whyPods(namespace string) error {
 	for _, pod := range pods.Items {
 		if reason := whyPod(&pod); reason != "" {
 			log := filepath.Join(c.logDir(pod.Spec.NodeName), "pods", fmt.Sprintf("%s_%s_%s", pod.Namespace, pod.Name, pod.UID))
-			reasons = append(reasons, fmt.Errorf("Pod %s/%s: %s; see %s", pod.Namespace, pod.Name, reason, log))
+			reasons = append(reasons, fmt.Errorf("pod %s/%s: %s; see %s", pod.Namespace, pod.Name, reason, log))
 		}
 	}
 	return errors.Join(reasons...)

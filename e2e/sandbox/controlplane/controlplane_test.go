@@ -3,6 +3,7 @@ package controlplane
 import (
 	"bufio"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -153,7 +154,8 @@ func waitNoProcess(t *testing.T, dir string) {
 func processesOf(t *testing.T, dir string) string {
 	t.Helper()
 	out, err := exec.Command("pgrep", "--list-full", "--full", "--", "="+dir).Output()
-	if exit, ok := err.(*exec.ExitError); err != nil && (!ok || exit.ExitCode() != 1) {
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) { // 1: there is none (pgrep(1))
 		t.Fatal(err)
 	}
 	return string(out)

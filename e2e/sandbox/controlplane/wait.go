@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -22,27 +23,23 @@ var ready = []string{"/readyz", "/api/v1/namespaces/default"}
 // wait returns when the control plane answers, a program of it has ended, or ctx is over.
 func (c *ControlPlane) wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	var watches sync.WaitGroup
 	for _, p := range c.procs {
-		stop := watchExit(ctx, p, cancel)
-		defer stop()
+		watches.Go(func() { watchExit(ctx, p, cancel) })
 	}
-	return WaitReady(ctx, c.config)
+	err := WaitReady(ctx, c.config)
+	cancel(nil)
+	watches.Wait()
+	return err
 }
 
-// watchExit cancels with the process's end as the cause; stop ends the watch and waits for it.
-func watchExit(ctx context.Context, p *process.Process, cancel context.CancelCauseFunc) (stop func()) {
-	ctx, end := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		select {
-		case <-p.Exited():
-			cancel(p.Err())
-		case <-ctx.Done():
-		}
-	}()
-	return func() { end(); <-done }
+// watchExit cancels with the process's end as the cause, unless ctx ends first.
+func watchExit(ctx context.Context, p *process.Process, cancel context.CancelCauseFunc) {
+	select {
+	case <-p.Exited():
+		cancel(p.Err())
+	case <-ctx.Done():
+	}
 }
 
 // WaitReady returns when the kube-apiserver of that config is usable, or with the cause of ctx's end.

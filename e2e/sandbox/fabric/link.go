@@ -89,7 +89,7 @@ func (n *namespace) addPort(name string, network Network, host int, peer *namesp
 	port := &netlink.Veth{
 		LinkAttrs:        netlink.LinkAttrs{Name: name, MasterIndex: bridge.Attrs().Index},
 		PeerName:         Uplink,
-		PeerHardwareAddr: net.HardwareAddr(network.mac(host)),
+		PeerHardwareAddr: network.mac(host),
 		PeerNamespace:    netlink.NsFd(int(peer.file.Fd())),
 	}
 	if err := n.LinkAdd(port); err != nil {

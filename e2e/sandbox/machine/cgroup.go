@@ -175,10 +175,13 @@ func processesIn(path string) []int {
 	}
 	// Every process of a machine is in every hierarchy; one is enough.
 	_ = filepath.WalkDir(filepath.Join(trees[0].mount, path), func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.Name() != "cgroup.procs" {
-			return nil // a cgroup that went away in between
+		if err != nil {
+			return fs.SkipDir // a cgroup that went away in between
 		}
-		data, _ := os.ReadFile(path)
+		if e.Name() != "cgroup.procs" {
+			return nil
+		}
+		data, _ := os.ReadFile(path) // empty for one that went away
 		for _, field := range strings.Fields(string(data)) {
 			if pid, err := strconv.Atoi(field); err == nil {
 				pids = append(pids, pid)

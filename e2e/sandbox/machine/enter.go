@@ -7,18 +7,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/heddle-net/heddle/e2e/sandbox/process"
 )
 
-// Command is a command to be run in the machine's namespaces and cgroups.
-func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
+// Enter is a command to be run in the machine's namespaces, with the terminal of this process where it is given that.
+func (m *Machine) Enter(ctx context.Context, args ...string) *exec.Cmd {
 	enter := []string{"--target", strconv.Itoa(m.Init.PID), "--net", "--mount", "--pid", "--uts", "--ipc", "--"}
 	cmd := exec.CommandContext(ctx, "nsenter", append(enter, args...)...)
 	cmd.Env = append(os.Environ(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	return cmd
+}
+
+// Command is a command to be run in the machine's namespaces, which ends with ctx. For that it has a process group of its own:
+// nsenter waits for a child that it made in the process namespace, and would leave it behind.
+func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := m.Enter(ctx, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd
 }
 
@@ -41,13 +52,14 @@ func (m *Machine) Path(path string) string {
 	return filepath.Join(fmt.Sprintf("/proc/%d/root", m.Init.PID), path)
 }
 
-// Kill ends the machine's processes of one program at once, as kill -9 does, in containers too, and returns
-// how many there were. The program is named by the base name of its path, as "ovn-northd".
-func (m *Machine) Kill(program string) (int, error) {
+// Kill ends the machine's processes of one program at once, as kill -9 does, in containers too, and returns how many there
+// were. The program is named by the base name of its path, as "ovsdb-server"; each of having is a part of the command line
+// that tells it from others of that name.
+func (m *Machine) Kill(program string, having ...string) (int, error) {
 	n := 0
 	for _, pid := range processesIn(m.Config.Cgroup) {
 		id, err := process.Identify(pid)
-		if err != nil || programOf(pid) != program {
+		if err != nil || !runs(pid, program, having) {
 			continue
 		}
 		if err := id.Kill(time.Minute); err != nil {
@@ -58,13 +70,16 @@ func (m *Machine) Kill(program string) (int, error) {
 	return n, nil
 }
 
-// programOf reads a process's first argument. OVS's daemons with a monitor rewrite theirs as
-// "ovs-vswitchd: monitoring …" and so do not count.
-func programOf(pid int) string {
+// runs compares a process's command line. OVS's daemons with a monitor rewrite the monitor's as "ovs-vswitchd: monitoring …", so
+// that it is not taken for the program.
+func runs(pid int, program string, having []string) bool {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil {
-		return ""
+		return false
 	}
 	first, _, _ := bytes.Cut(data, []byte{0})
-	return filepath.Base(string(first))
+	if filepath.Base(string(first)) != program {
+		return false
+	}
+	return !slices.ContainsFunc(having, func(part string) bool { return !bytes.Contains(data, []byte(part)) })
 }

@@ -67,15 +67,15 @@ func (p *Printer) watch(name string, began time.Time, notes <-chan string, stop 
 	}
 }
 
-// clear goes to the line's start and deletes it (ECMA-48 EL).
-const clear = "\r\x1b[K"
+// eraseLine goes to the line's start and deletes it (ECMA-48 EL).
+const eraseLine = "\r\x1b[K"
 
 func (p *Printer) running(name, note string, after time.Duration) {
 	if note != "" {
 		name += ": " + note
 	}
 	if p.terminal {
-		fmt.Fprintf(p.out, "%s  … %s %.0f s", clear, shorten(name, 90), after.Seconds())
+		fmt.Fprintf(p.out, "%s  … %s %.0f s", eraseLine, shorten(name, 90), after.Seconds())
 		return
 	}
 	fmt.Fprintf(p.out, "  … %s, %.0f s so far\n", name, after.Seconds())
@@ -83,7 +83,7 @@ func (p *Printer) running(name, note string, after time.Duration) {
 
 func (p *Printer) done(name string, took time.Duration, err error) {
 	if p.terminal {
-		fmt.Fprint(p.out, clear)
+		fmt.Fprint(p.out, eraseLine)
 	}
 	mark := "✓"
 	if err != nil {

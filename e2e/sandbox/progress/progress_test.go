@@ -15,7 +15,7 @@ func TestStepTellsItsTimeAndWhatItDoes(t *testing.T) {
 		p := &Printer{out: &out, interval: 15 * time.Second}
 		err := p.Step("build", func(note func(string)) error {
 			note("kubelet")
-			time.Sleep(32 * time.Second)
+			<-time.After(32 * time.Second) // of the test's clock
 			return nil
 		})
 		if err != nil {

@@ -1,5 +1,3 @@
-// Pause is the first process of every Pod: it holds the Pod's namespaces and ends when it is asked to. With a
-// shared process namespace it also inherits the Pod's orphans.
 package main
 
 import (
