@@ -58,8 +58,8 @@ func countTransactions(t *testing.T, n *node.Node) *atomic.Int64 {
 			}
 			out, err := net.Dial("unix", server)
 			if err != nil {
-				in.Close()
-				return
+				in.Close() // it is down, as its clients should see
+				continue
 			}
 			go func() { _, _ = io.Copy(in, out); in.Close() }()
 			go func() { _, _ = io.Copy(io.MultiWriter(out, counter{count}), in); out.Close() }()

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +35,9 @@ type rig struct {
 	socket  string
 	ready   error // what STATUS is told
 	seq     int
-	parts   partTimes
+
+	transactions *atomic.Int64 // sent to OVS, where they are counted
+	parts        partTimes
 }
 
 // partTimes sums what the manager observes.

@@ -132,8 +132,9 @@ func (c *Client) monitor() *client.Monitor {
 // Close ends the connection for good.
 func (c *Client) Close() { c.db.Close() }
 
-// Connected tells whether the database is reachable right now.
-func (c *Client) Connected() bool { return c.db.Connected() }
+// Connected tells whether there is a connection right now. libovsdb's own Connected stays true while it reconnects; only then
+// there is no current endpoint.
+func (c *Client) Connected() bool { return c.db.Connected() && c.db.CurrentEndpoint() != "" }
 
 // Subscribe returns a channel that holds a token whenever a row may have changed since the token before was taken: one whose
 // bridge, port or interface has a name that interests, or one of the tables without names (the name is empty then). It is a hint:
