@@ -87,6 +87,12 @@ func (s *Server) Kill() {
 	s.process = nil
 }
 
+// Freeze stops the server without closing its connections, as a machine that hangs does; Thaw lets it go on.
+func (s *Server) Freeze() { _ = syscall.Kill(s.Pid(), syscall.SIGSTOP) }
+
+// Thaw undoes Freeze.
+func (s *Server) Thaw() { _ = syscall.Kill(s.Pid(), syscall.SIGCONT) }
+
 // Recreate ends the server and starts it on a new, empty database, as after the loss of its files.
 func (s *Server) Recreate(schema string) {
 	s.tb.Helper()
