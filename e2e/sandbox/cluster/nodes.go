@@ -107,10 +107,20 @@ func whyNotReady(n *corev1.Node) string {
 	return ""
 }
 
-// await watches a Node until it is as wanted, or ctx ends. A watch without a resource version begins with what is there.
+// await watches a Node until it is as wanted, or ctx ends. It lists before: a watch that asks for the state of the moment waits for the
+// API server's cache to be as new, of which etcd 3.4 tells it a minute late.
 func await(ctx context.Context, client kubernetes.Interface, name string, wanted func(*corev1.Node) bool) error {
 	for {
-		w, err := client.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+		options := metav1.ListOptions{FieldSelector: "metadata.name=" + name}
+		list, err := client.CoreV1().Nodes().List(ctx, options)
+		if err != nil {
+			return err
+		}
+		if len(list.Items) == 1 && wanted(&list.Items[0]) {
+			return nil
+		}
+		options.ResourceVersion = list.ResourceVersion
+		w, err := client.CoreV1().Nodes().Watch(ctx, options)
 		if err != nil {
 			return err
 		}
