@@ -36,10 +36,11 @@ func TestSwitchOffersTheDatapathItHas(t *testing.T) {
 	for _, mode := range []string{"auto", "netdev"} {
 		t.Run(mode, func(t *testing.T) {
 			sock, _ := startSwitch(t, mode)
-			command(t, "ovs-vsctl", "--db="+sock, "--timeout=20", "--retry", "init") // returns when ovs-vswitchd has its configuration
+			// A change returns when ovs-vswitchd has taken it.
+			command(t, "ovs-vsctl", "--db="+sock, "--timeout=20", "--retry", "set", "Open_vSwitch", ".", "external_ids:test=here")
 			got := command(t, "ovs-vsctl", "--db="+sock, "get", "Open_vSwitch", ".", "datapath_types")
-			if want := mode == "auto" && haveKernelDatapath(); strings.Contains(got, "system") != want {
-				t.Errorf("datapath_types is %s, want system in it: %v", got, want)
+			if want := mode == "auto" && haveKernelDatapath(); strings.Contains(got, "system") != want || !strings.Contains(got, "netdev") {
+				t.Errorf("datapath_types is %s, want netdev in it, and system: %v", got, want)
 			}
 			if got := command(t, "ovs-vsctl", "--db="+sock, "get", "Open_vSwitch", ".", "other_config"); strings.Contains(got, "flow-restore-wait") {
 				t.Errorf("a first start waits for flows: %s", got)
