@@ -14,6 +14,7 @@ const sliceSize = 1000
 // it would remove more than can be believed (an empty cache must not empty the network), the removals are held back until
 // Release.
 func (s *session) start() {
+	s.cfg.Store.Clear() // what happens from here on is marked again
 	var differ, remove []nb.Owner
 	removals := 0
 	everybody := s.everybody()

@@ -124,6 +124,15 @@ func (s *Store) Take(limit int) (owners []nb.Owner, event bool) {
 	return s.queue.take(limit)
 }
 
+// Clear forgets who waits: whoever calls it looks at every owner next, and need not do so twice.
+func (s *Store) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue.fast, s.queue.bulk = nil, nil
+	clear(s.queue.waiting)
+	clear(s.queue.inBulk)
+}
+
 // Waiting counts the owners that wait, for metrics.
 func (s *Store) Waiting() int {
 	s.mu.Lock()
