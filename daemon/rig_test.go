@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,7 +33,6 @@ type rig struct {
 	subnets port.Table[port.Subnet]
 	socket  string
 	ready   error // what STATUS is told
-	seq     int
 
 	transactions *atomic.Int64 // sent to OVS, where they are counted
 	parts        partTimes
@@ -107,16 +105,6 @@ func (r *rig) serve(h Handler) {
 			r.tb.Error(err)
 		}
 	})
-}
-
-// seen returns when the daemon's client has seen every change made before: ovsdb-server sends a session's updates before its
-// next reply (ovsdb-server(7)).
-func (r *rig) seen() {
-	r.tb.Helper()
-	r.seq++
-	if err := r.ovs.SetExternalIDs(r.tb.Context(), map[string]string{"test-barrier": strconv.Itoa(r.seq)}); err != nil {
-		r.tb.Fatal(err)
-	}
 }
 
 // plugin builds the plugin once.

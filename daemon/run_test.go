@@ -214,7 +214,7 @@ func TestRun(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("settings come back", func(t *testing.T) {
+	t.Run("settings come back", func(*testing.T) {
 		w.VSCtl("remove", "Open_vSwitch", ".", "external_ids", "ovn-remote")
 		w.VSCtl("wait-until", "Open_vSwitch", ".", `external_ids:ovn-remote="`+w.SB+`"`)
 	})

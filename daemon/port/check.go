@@ -41,9 +41,9 @@ func broken(format string, args ...any) error {
 }
 
 func (m *Manager) checkPort(ctx context.Context, r *api.Request) error {
-	ifaces, err := m.cfg.OVS.Interfaces(ctx, of(r.ContainerID, r.IfName))
+	ifaces, err := m.ports(ctx, of(r.ContainerID, r.IfName))
 	if err != nil {
-		return again("%v", err)
+		return err
 	}
 	if len(ifaces) == 0 {
 		return broken("container %s has no port in OVS", r.ContainerID)

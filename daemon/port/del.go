@@ -29,14 +29,27 @@ func (m *Manager) Del(ctx context.Context, r *api.Request) error {
 // removePorts takes the selected ports out of OVS in one transaction. This comes before their veths go, so that
 // ovs-vswitchd does not see a device vanish.
 func (m *Manager) removePorts(ctx context.Context, match func(*vswitch.Interface) bool) error {
-	ifaces, err := m.cfg.OVS.Interfaces(ctx, match)
-	if err == nil {
-		err = m.cfg.OVS.DelPorts(ctx, ifaces)
-	}
+	ifaces, err := m.ports(ctx, match)
 	if err != nil {
+		return err
+	}
+	if err := m.cfg.OVS.DelPorts(ctx, ifaces); err != nil {
 		return again("%v", err)
 	}
 	return nil
+}
+
+// ports lists the selected interfaces. An ADD that was given up may have been carried out since, so the cache has to be in
+// step first.
+func (m *Manager) ports(ctx context.Context, match func(*vswitch.Interface) bool) ([]*vswitch.Interface, error) {
+	if err := m.cfg.OVS.Sync(ctx); err != nil {
+		return nil, again("%v", err)
+	}
+	ifaces, err := m.cfg.OVS.Interfaces(ctx, match)
+	if err != nil {
+		return nil, again("%v", err)
+	}
+	return ifaces, nil
 }
 
 // GC disconnects every container of the network that is not in the list of valid attachments.
@@ -62,11 +75,11 @@ func (m *Manager) Sweep(ctx context.Context) error {
 
 // removeAll removes the selected ports of containers, in one transaction, and then their veths.
 func (m *Manager) removeAll(ctx context.Context, match func(*vswitch.Interface) bool) error {
-	ifaces, err := m.cfg.OVS.Interfaces(ctx, func(i *vswitch.Interface) bool {
+	ifaces, err := m.ports(ctx, func(i *vswitch.Interface) bool {
 		return i.Ours() && i.ExternalIDs[keyContainer] != "" && match(i)
 	})
 	if err != nil {
-		return again("%v", err)
+		return err
 	}
 	if err := m.cfg.OVS.DelPorts(ctx, ifaces); err != nil {
 		return again("%v", err)

@@ -164,6 +164,22 @@ func (c *Client) transact(ctx context.Context, ops ...ovsdb.Operation) error {
 	return nil
 }
 
+// Sync returns when the cache has everything that was committed before, also by a call of ours that ran into its
+// deadline and was carried out all the same: the server answers a session in order, with the session's updates first
+// (ovsdb-server(7)). It waits for a connection that is lost.
+func (c *Client) Sync(ctx context.Context) error {
+	ctx, cancel := c.deadline(ctx)
+	defer cancel()
+	if c.db.Echo(ctx) == nil {
+		return nil
+	}
+	// Only Transact waits for a new connection. Without an operation it is an echo that does.
+	if _, err := c.db.Transact(ctx); err != nil {
+		return fmt.Errorf("the Open_vSwitch database does not answer: %w", err)
+	}
+	return nil
+}
+
 // find lists the cached rows for which keep holds. It waits while the cache is being refilled after a reconnect.
 func find[T any](ctx context.Context, c *Client, keep func(*T) bool) ([]*T, error) {
 	ctx, cancel := c.deadline(ctx)
