@@ -5,20 +5,37 @@ import (
 
 	v1 "github.com/heddle-net/heddle/crds/v1"
 
+	"github.com/heddle-net/heddle/controller/ipam"
 	"github.com/heddle-net/heddle/controller/state"
 )
 
-// IP converts an IP. Addresses that cannot be read are left out: the schema refuses them.
+// IP converts an IP; nil when its address or its MAC cannot be read, which the schema refuses. A MAC that is not given is
+// derived from the address, as the pool does.
 func IP(obj *v1.IP) *state.IP {
-	return &state.IP{Name: obj.Name, Subnet: obj.Spec.Subnet, MAC: obj.Spec.MacAddress, IPs: AddressesOf(&obj.Spec)}
+	addrs := AddressesOf(&obj.Spec)
+	if len(addrs) == 0 {
+		return nil
+	}
+	var both [2]netip.Addr
+	for _, addr := range addrs {
+		both[ipam.FamilyOf(addr)] = addr
+	}
+	mac := ipam.DefaultMAC(both[ipam.IPv4], both[ipam.IPv6])
+	if obj.Spec.MacAddress != "" {
+		var err error
+		if mac, err = ipam.ParseMAC(obj.Spec.MacAddress); err != nil {
+			return nil
+		}
+	}
+	return &state.IP{Name: obj.Name, Subnet: obj.Spec.Subnet, MAC: mac.String(), IPs: addrs}
 }
 
 // AddressesOf lists the addresses of an IP object, IPv4 first. Kube-OVN fills all three fields, people often one.
 func AddressesOf(spec *v1.IPSpec) []netip.Addr {
 	both, _ := parseAddrs(spec.IPAddress)
 	for _, text := range []string{spec.V6IPAddress, spec.V4IPAddress} {
-		if addr, err := netip.ParseAddr(text); err == nil {
-			both = append([]netip.Addr{addr.Unmap()}, both...)
+		if addrs, err := parseAddrs(text); err == nil {
+			both = append(addrs, both...)
 		}
 	}
 	var v4, v6 []netip.Addr

@@ -9,12 +9,12 @@ import (
 	"github.com/heddle-net/heddle/controller/state"
 )
 
-// Node converts a Node.
+// Node converts a Node. Addresses that cannot be read, or that mean something on that node only (with a zone), are left out.
 func Node(obj *corev1.Node) *state.Node {
 	n := &state.Node{Name: obj.Name}
 	for _, a := range obj.Status.Addresses {
 		ip, err := netip.ParseAddr(a.Address)
-		if a.Type == corev1.NodeInternalIP && err == nil && !slices.Contains(n.InternalIPs, ip.Unmap()) {
+		if a.Type == corev1.NodeInternalIP && err == nil && ip.Zone() == "" && !slices.Contains(n.InternalIPs, ip.Unmap()) {
 			n.InternalIPs = append(n.InternalIPs, ip.Unmap())
 		}
 	}

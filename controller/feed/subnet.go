@@ -41,31 +41,18 @@ func accepted(obj *v1.Subnet) bool {
 	})
 }
 
-// Addresses reads the address range of a Subnet. A gateway that is not given is the first usable address.
+// Addresses reads the address range of a Subnet, IPv4 first. A gateway that is not given is the first usable address.
 func Addresses(spec *v1.SubnetSpec) (ipam.Config, error) {
 	var config ipam.Config
 	if spec.CIDRBlock == "" {
 		return config, errors.New("spec.cidrBlock is empty")
 	}
-	for _, text := range strings.Split(spec.CIDRBlock, ",") {
-		cidr, err := netip.ParsePrefix(strings.TrimSpace(text))
-		if err != nil {
-			return config, fmt.Errorf("spec.cidrBlock: %q is not a CIDR", text)
-		}
-		config.CIDRs = append(config.CIDRs, cidr.Masked())
+	var err error
+	if config.CIDRs, err = cidrsOf(spec.CIDRBlock); err != nil {
+		return config, fmt.Errorf("spec.cidrBlock: %w", err)
 	}
-	gateways, err := parseAddrs(spec.Gateway)
-	if err != nil {
+	if config.Gateways, err = gatewaysOf(spec, config.CIDRs); err != nil {
 		return config, fmt.Errorf("spec.gateway: %w", err)
-	}
-	for _, cidr := range config.CIDRs {
-		config.Gateways = append(config.Gateways, gatewayOf(cidr, gateways))
-	}
-	if len(gateways) > 0 {
-		if len(gateways) != len(config.CIDRs) {
-			return config, fmt.Errorf("spec.gateway: %q does not have one address for each CIDR of %q", spec.Gateway, spec.CIDRBlock)
-		}
-		config.Gateways = gateways // also those outside of the CIDR: the pool refuses them with a reason
 	}
 	for _, text := range spec.ExcludeIps {
 		r, err := ipam.ParseRange(text)
@@ -77,15 +64,49 @@ func Addresses(spec *v1.SubnetSpec) (ipam.Config, error) {
 	return config, nil
 }
 
-// gatewayOf picks the gateway of a family, the first usable address where none is given.
-func gatewayOf(cidr netip.Prefix, gateways []netip.Addr) netip.Addr {
-	for _, g := range gateways {
-		if g.Is4() == cidr.Addr().Is4() {
-			return g
+func cidrsOf(text string) ([]netip.Prefix, error) {
+	var cidrs []netip.Prefix
+	for _, part := range strings.Split(text, ",") {
+		cidr, err := netip.ParsePrefix(strings.TrimSpace(part))
+		if err != nil || cidr.Addr().Is4In6() {
+			return nil, fmt.Errorf("%q is not a CIDR", part)
 		}
+		cidrs = append(cidrs, cidr.Masked())
+	}
+	slices.SortStableFunc(cidrs, func(a, b netip.Prefix) int { return byFamily(a.Addr(), b.Addr()) })
+	return cidrs, nil
+}
+
+// gatewaysOf gives each CIDR its gateway. One that does not fit its CIDR is refused later, by the pool, with a reason.
+func gatewaysOf(spec *v1.SubnetSpec, cidrs []netip.Prefix) ([]netip.Addr, error) {
+	gateways, err := parseAddrs(spec.Gateway)
+	if err != nil {
+		return nil, err
+	}
+	if len(gateways) == 0 {
+		for _, cidr := range cidrs {
+			gateways = append(gateways, firstUsable(cidr))
+		}
+	}
+	slices.SortStableFunc(gateways, byFamily)
+	for i := range cidrs {
+		if len(gateways) != len(cidrs) || len(cidrs) > 1 && gateways[i].Is4() != cidrs[i].Addr().Is4() {
+			return nil, fmt.Errorf("%q does not have one address for each CIDR of %q", spec.Gateway, spec.CIDRBlock)
+		}
+	}
+	return gateways, nil
+}
+
+// firstUsable is the address after the network's own; a range of two addresses has none of those (RFC 3021, RFC 6164).
+func firstUsable(cidr netip.Prefix) netip.Addr {
+	if cidr.Bits() == cidr.Addr().BitLen()-1 {
+		return cidr.Addr()
 	}
 	return cidr.Addr().Next()
 }
+
+// byFamily orders IPv4 before IPv6.
+func byFamily(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) }
 
 // parseAddrs reads "v4", "v6" or "v4,v6"; an empty text has none.
 func parseAddrs(text string) ([]netip.Addr, error) {
