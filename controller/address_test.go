@@ -142,7 +142,8 @@ func TestNamesThatMeet(t *testing.T) {
 	r.node("a.b", "192.0.2.11")
 	r.readySubnet("ovn-default")
 	r.wait(&v1.IPList{}, "the node has its address", func(obj client.Object) bool { return obj.GetName() == "node-a.b" })
-	r.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "b"}}, pod("b", "node-a", "a.b", nil))
+	r.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "b"}})
+	r.create(pod("b", "node-a", "a.b", nil))
 	r.event("node-a", "IP node-a.b: belongs to a.b")
 }
 

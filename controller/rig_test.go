@@ -15,8 +15,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -43,8 +45,26 @@ func TestMain(m *testing.M) {
 		panic(fmt.Sprintf("build heddle-controller: %v\n%s", err, out))
 	}
 	code := m.Run()
+	if plane != nil {
+		_ = plane.Stop()
+	}
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// plane is the control plane that all tests share, one after the other: it takes seconds to start, and a moment to empty.
+var plane *controlplane.ControlPlane
+
+func sharedPlane(t testing.TB) *controlplane.ControlPlane {
+	t.Helper()
+	if plane == nil {
+		p, err := controlplane.Start(context.Background(), controlplane.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plane = p
+	}
+	return plane
 }
 
 // rig is a real API server, real OVN databases and the real controller; kubelets are missing, so Pods are bound to nodes by
@@ -62,7 +82,7 @@ type rig struct {
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	r := &rig{
-		TB: t, plane: controlplane.ForTest(t, controlplane.Options{}),
+		TB: t, plane: sharedPlane(t),
 		nb: ovstest.StartServer(t, ovstest.NorthboundSchema), sb: ovstest.StartServer(t, ovstest.SouthboundSchema),
 	}
 	scheme := runtime.NewScheme()
@@ -73,8 +93,29 @@ func newRig(t testing.TB) *rig {
 	r.must(err)
 	r.client = c
 	r.installCRDs()
+	r.empty()
 	t.Cleanup(r.kill)
 	return r
+}
+
+// empty removes what the test before has left.
+func (r *rig) empty() {
+	r.Helper()
+	for _, list := range []client.ObjectList{
+		&corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{},
+	} {
+		r.must(r.client.List(r.Context(), list))
+		r.must(meta.EachListItem(list, func(item runtime.Object) error {
+			obj := item.(client.Object)
+			if len(obj.GetFinalizers()) > 0 {
+				obj.SetFinalizers(nil)
+				if err := r.client.Update(r.Context(), obj); err != nil {
+					return err
+				}
+			}
+			return client.IgnoreNotFound(r.client.Delete(r.Context(), obj, client.GracePeriodSeconds(0)))
+		}))
+	}
 }
 
 func (r *rig) must(err error) {
@@ -98,7 +139,7 @@ func (r *rig) installCRDs() {
 			return err
 		}
 		if err := r.client.Create(r.Context(), &crd); err != nil {
-			return err
+			return client.IgnoreAlreadyExists(err)
 		}
 		r.wait(&apiextensionsv1.CustomResourceDefinitionList{}, "CRD "+crd.Name+" is established", func(obj client.Object) bool {
 			c := obj.(*apiextensionsv1.CustomResourceDefinition)

@@ -192,17 +192,23 @@ func (a *Addresses) takeConfirmed(req reconcile.Request) bool {
 	return ok
 }
 
-// letGo releases the address of a holder that is gone: first it asks whether the port is gone too.
-func (a *Addresses) letGo(ctx context.Context, req reconcile.Request, owner nb.Owner, ip string) (released bool, err error) {
+// letGo releases the address of a holder that is gone: first it asks whether the port is gone too, then it runs clean, if
+// there is something else to remove.
+func (a *Addresses) letGo(ctx context.Context, req reconcile.Request, owner nb.Owner, ip string, clean func() error) error {
 	confirmed := a.takeConfirmed(req)
 	if _, known := a.ledger.record(ip); !known && !confirmed {
 		a.served(req) // it never had one, or waits no more
-		return false, nil
+		return nil
 	}
 	if !confirmed {
 		a.confirm(owner, req)
-		return false, nil
+		return nil
 	}
 	a.served(req)
-	return true, a.ledger.release(ctx, ip)
+	if clean != nil {
+		if err := clean(); err != nil {
+			return err // asked anew when it is tried again
+		}
+	}
+	return a.ledger.release(ctx, ip)
 }

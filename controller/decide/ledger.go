@@ -15,6 +15,7 @@ import (
 
 	"github.com/heddle-net/heddle/controller/feed"
 	"github.com/heddle-net/heddle/controller/ipam"
+	"github.com/heddle-net/heddle/controller/state"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
@@ -50,11 +51,38 @@ type Ledger struct {
 	used, freed func(subnet string)
 
 	mu      sync.Mutex
-	records map[string]record // by name of the IP object
+	records map[string]record        // by name of the IP object
+	subnets map[string]*state.Subnet // those that have a pool
 }
 
 func newLedger(c client.Client, used, freed func(string)) *Ledger {
-	return &Ledger{client: c, pools: ipam.New(), used: used, freed: freed, records: make(map[string]record)}
+	return &Ledger{client: c, pools: ipam.New(), used: used, freed: freed, records: make(map[string]record), subnets: make(map[string]*state.Subnet)}
+}
+
+// serve gives addresses out in a Subnet from now on, or goes on with what has changed in it.
+func (l *Ledger) serve(subnet *state.Subnet, config ipam.Config) error {
+	if _, err := l.pools.Apply(subnet.Name, config); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.subnets[subnet.Name] = subnet
+	return nil
+}
+
+// drop forgets a Subnet that is gone.
+func (l *Ledger) drop(subnet string) {
+	l.pools.Delete(subnet)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.subnets, subnet)
+}
+
+// subnet returns a Subnet that has a pool.
+func (l *Ledger) subnet(name string) *state.Subnet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.subnets[name]
 }
 
 // errOtherHolder says that two objects lead to one name: the Pod a of Namespace b and the Node a.b, say.

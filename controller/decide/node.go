@@ -26,11 +26,7 @@ func (a *Addresses) node(ctx context.Context, req reconcile.Request, name string
 		return fmt.Errorf("get Node %s: %w", name, err)
 	}
 	if err != nil {
-		released, err := a.letGo(ctx, req, owner, req.Name)
-		if err == nil && released {
-			err = a.chassis(ctx, name)
-		}
-		return err
+		return a.letGo(ctx, req, owner, req.Name, func() error { return a.chassis(ctx, name) })
 	}
 	a.alive(owner, req)
 	h := holder{ip: req.Name, name: name, node: name, uid: string(obj.UID)}
@@ -39,7 +35,7 @@ func (a *Addresses) node(ctx context.Context, req reconcile.Request, name string
 	if err != nil || subnet == "" {
 		return err
 	}
-	want := leaseAnnotations(a.store.Subnets.Get(join), join, lease)
+	want := leaseAnnotations(a.ledger.subnet(join), lease)
 	want[v1.AnnotationPortName] = req.Name
 	delete(want, v1.AnnotationLogicalRouter)
 	return a.annotate(ctx, &obj, want)

@@ -54,8 +54,7 @@ func (a *Addresses) podGone(ctx context.Context, req reconcile.Request, owner nb
 	if err := a.client.Get(ctx, types.NamespacedName{Name: ip}, &obj); err == nil && reserved(&obj) && obj.DeletionTimestamp.IsZero() {
 		return a.reserve(ctx, req, &obj)
 	}
-	_, err := a.letGo(ctx, req, owner, ip)
-	return err
+	return a.letGo(ctx, req, owner, ip, nil)
 }
 
 // podWants reads what the Pod asks for. A Pod that has its address already keeps it, whatever its annotations say by now.
@@ -110,22 +109,13 @@ func staticAddresses(text string) ([]netip.Addr, error) {
 
 // podAnnotations are the record that the node's daemon, and people, read.
 func (a *Addresses) podAnnotations(subnet string, lease ipam.Lease) map[string]string {
-	set := leaseAnnotations(a.store.Subnets.Get(subnet), subnet, lease)
+	set := leaseAnnotations(a.ledger.subnet(subnet), lease)
 	set[v1.AnnotationRouted] = v1.AnnotationTrue
 	return set
 }
 
 // leaseAnnotations describe a lease in its Subnet: cidr and gateway are of the families that the lease has.
-func leaseAnnotations(obj *state.Subnet, subnet string, lease ipam.Lease) map[string]string {
-	set := map[string]string{
-		v1.AnnotationAllocated:     v1.AnnotationTrue,
-		v1.AnnotationLogicalSwitch: subnet,
-		v1.AnnotationIPAddress:     joinAddrs(lease.Addrs()),
-		v1.AnnotationMACAddress:    lease.MAC.String(),
-	}
-	if obj == nil {
-		return set
-	}
+func leaseAnnotations(obj *state.Subnet, lease ipam.Lease) map[string]string {
 	var cidrs []netip.Prefix
 	var gateways []netip.Addr
 	for i, cidr := range obj.CIDRs {
@@ -133,9 +123,15 @@ func leaseAnnotations(obj *state.Subnet, subnet string, lease ipam.Lease) map[st
 			cidrs, gateways = append(cidrs, cidr), append(gateways, obj.Gateways[i])
 		}
 	}
-	set[v1.AnnotationCIDR], set[v1.AnnotationGateway] = joinAddrs(cidrs), joinAddrs(gateways)
-	set[v1.AnnotationLogicalRouter] = obj.Vpc
-	return set
+	return map[string]string{
+		v1.AnnotationAllocated:     v1.AnnotationTrue,
+		v1.AnnotationLogicalSwitch: obj.Name,
+		v1.AnnotationLogicalRouter: obj.Vpc,
+		v1.AnnotationIPAddress:     joinAddrs(lease.Addrs()),
+		v1.AnnotationMACAddress:    lease.MAC.String(),
+		v1.AnnotationCIDR:          joinAddrs(cidrs),
+		v1.AnnotationGateway:       joinAddrs(gateways),
+	}
 }
 
 // annotate writes annotations that differ, in one patch, and only if the object is still the same one.

@@ -98,7 +98,7 @@ func named(name string) reconcile.Request {
 // Load makes the pools and holds what the IP objects record. The state must hold the cluster; no reconciler may run yet.
 func (d *Deciders) Load(ctx context.Context) error {
 	var list v1.SubnetList
-	if err := d.mgr.GetClient().List(ctx, &list); err != nil {
+	if err := d.mgr.GetAPIReader().List(ctx, &list); err != nil { // those just created may not be in the cache yet
 		return fmt.Errorf("list Subnets: %w", err)
 	}
 	for i := range list.Items {

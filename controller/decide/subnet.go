@@ -47,13 +47,11 @@ const statusInterval = time.Second
 // Reconcile implements reconcile.Reconciler.
 func (r *Subnets) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	var obj v1.Subnet
-	err := r.client.Get(ctx, req.NamespacedName, &obj)
-	if client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("get Subnet %s: %w", req.Name, err)
-	}
-	if err != nil {
-		r.ledger.pools.Delete(req.Name)
+	if err := r.client.Get(ctx, req.NamespacedName, &obj); apierrors.IsNotFound(err) {
+		r.ledger.drop(req.Name)
 		return reconcile.Result{}, nil
+	} else if err != nil {
+		return reconcile.Result{}, fmt.Errorf("get Subnet %s: %w", req.Name, err)
 	}
 	if !obj.DeletionTimestamp.IsZero() {
 		if done, err := r.finish(ctx, &obj); done || err != nil {
@@ -128,7 +126,7 @@ func (r *Subnets) problems(obj *v1.Subnet) []compile.Problem {
 	}
 	config, err := feed.Addresses(&obj.Spec)
 	if err == nil {
-		_, err = r.ledger.pools.Apply(obj.Name, config)
+		err = r.ledger.serve(converted, config)
 	}
 	if err != nil {
 		return []compile.Problem{{Reason: compile.ReasonInvalid, Text: err.Error()}}

@@ -91,10 +91,10 @@ func (e *Engine) Run(ctx context.Context) error {
 		started := time.Now()
 		err := e.connect(ctx)
 		e.cfg.Sink.Synced(false)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, nb.ErrFenced):
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // being told to stop is no failure, whatever it interrupts
+		}
+		if errors.Is(err, nb.ErrFenced) {
 			return err
 		}
 		e.cfg.Log.Error(err, "Lost the northbound database; connecting again", "after", time.Since(started).String())

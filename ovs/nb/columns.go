@@ -76,8 +76,15 @@ var tables = buildTables([]Table{
 		{Name: "addresses", Members: true},
 	}},
 	{Name: db.ACLTable, model: &db.ACL{}, Columns: []Column{
-		{Name: "priority"}, {Name: "direction"}, {Name: "match"}, {Name: "action"}, {Name: "log"}, {Name: "severity"},
-		{Name: "meter"}, {Name: "name"}, {Name: "options"},
+		{Name: "priority"},
+		{Name: "direction"},
+		{Name: "match"},
+		{Name: "action"},
+		{Name: "log"},
+		{Name: "severity"},
+		{Name: "meter"},
+		{Name: "name"},
+		{Name: "options"},
 	}},
 })
 

@@ -91,15 +91,21 @@ func TestPlan(t *testing.T) {
 		wants []nb.Want
 		plan  string
 	}{
-		{"a port waits for its switch", []nb.Want{want(web, lsp("web", "blue", "m 1"))},
-			`! pod/default/web MissingParent: @Logical_Switch/blue does not exist yet`},
+		{
+			"a port waits for its switch",
+			[]nb.Want{want(web, lsp("web", "blue", "m 1"))},
+			`! pod/default/web MissingParent: @Logical_Switch/blue does not exist yet`,
+		},
 		{"switch and port together, in any order", []nb.Want{want(web, lsp("web", "blue", "m 1")), want(blue, ls("blue"))}, `
 + @Logical_Switch_Port/web (pod/default/web)
 + @Logical_Switch/blue (subnet/blue)`},
 		{"nothing to do", []nb.Want{want(web, lsp("web", "blue", "m 1")), want(blue, ls("blue"))}, ``},
 		{"one column", []nb.Want{want(web, lsp("web", "blue", "m 2"))}, `~ @Logical_Switch_Port/web addresses (pod/default/web)`},
-		{"a second claimant", []nb.Want{want(dns, lsp("web", "blue", "m 3"))},
-			`! pod/default/dns RowTaken: @Logical_Switch_Port/web belongs to pod/default/web`},
+		{
+			"a second claimant",
+			[]nb.Want{want(dns, lsp("web", "blue", "m 3"))},
+			`! pod/default/dns RowTaken: @Logical_Switch_Port/web belongs to pod/default/web`,
+		},
 		{"a group leaves out what does not exist", []nb.Want{want(owner("group", "g"), group("g", "web", "dns"), acl("a", "g", "ip", 5))}, `
 + @Port_Group/g (group/g)
 + @ACL/a (group/g)
@@ -107,16 +113,22 @@ func TestPlan(t *testing.T) {
 		{"and takes it in when it does", []nb.Want{want(dns, lsp("dns", "blue")), want(owner("group", "g"), group("g", "web", "dns"), acl("a", "g", "ip", 5))}, `
 + @Logical_Switch_Port/dns (pod/default/dns)
 ~ @Port_Group/g ports (group/g)`},
-		{"a switch with somebody's port stays", []nb.Want{want(blue)},
-			`! subnet/blue NotEmpty: @Logical_Switch/blue still holds rows of 2 others, the first is pod/default/dns`},
+		{
+			"a switch with somebody's port stays",
+			[]nb.Want{want(blue)},
+			`! subnet/blue NotEmpty: @Logical_Switch/blue still holds rows of 2 others, the first is pod/default/dns`,
+		},
 		{"a move to another switch", []nb.Want{want(red, ls("red")), want(web, lsp("web", "red", "m 2"))}, `
 + @Logical_Switch/red (subnet/red)
 ~ @Logical_Switch_Port/web external_ids (pod/default/web)`},
 		{"the last port and its switch leave together", []nb.Want{want(blue), want(dns)}, `
 - @Logical_Switch/blue (subnet/blue)
 - @Logical_Switch_Port/dns (pod/default/dns)`},
-		{"a row changes hands", []nb.Want{want(web), want(dns, lsp("web", "red", "m 2"))},
-			`~ @Logical_Switch_Port/web external_ids (pod/default/dns)`},
+		{
+			"a row changes hands",
+			[]nb.Want{want(web), want(dns, lsp("web", "red", "m 2"))},
+			`~ @Logical_Switch_Port/web external_ids (pod/default/dns)`,
+		},
 		{"everything goes", []nb.Want{want(red), want(dns), want(owner("group", "g"))}, `
 - @Logical_Switch/red (subnet/red)
 - @Logical_Switch_Port/web (pod/default/dns)
