@@ -154,7 +154,9 @@ func cpu(tb testing.TB) time.Duration {
 // work is the exact part of a cost.
 type work struct{ compiled, transactions, operations uint64 }
 
-func workOf(e *Stats) work { return work{e.Compiled.Load(), e.Transactions.Load(), e.Operations.Load()} }
+func workOf(e *Stats) work {
+	return work{e.Compiled.Load(), e.Transactions.Load(), e.Operations.Load()}
+}
 
 func (w work) since(old work) work {
 	return work{w.compiled - old.compiled, w.transactions - old.transactions, w.operations - old.operations}
