@@ -69,7 +69,8 @@ func transfer(t *testing.T, r *rig, from, to, ip string) {
 		got <- b
 	}()
 	r.Do(from, func() {
-		conn, err := net.DialTCP("tcp", nil, &net.TCPAddr{IP: net.ParseIP(ip), Port: 8080})
+		dialer := net.Dialer{Deadline: deadline}
+		conn, err := dialer.Dial("tcp", net.JoinHostPort(ip, "8080"))
 		if err != nil {
 			t.Error(err)
 			return

@@ -183,6 +183,34 @@ func TestDelNeedsNothing(t *testing.T) {
 	})
 }
 
+// TestStaticPod has the UID that the kubelet knows, while the API server's mirror of the Pod has another.
+func TestStaticPod(t *testing.T) {
+	r := newRig(t)
+	s := r.web(45)
+	mirror := s.pod
+	mirror.StaticUID = "0123456789abcdef"
+	r.pods.Put(mirror.Key(), mirror)
+	s.pod.UID = mirror.StaticUID
+	s.must("ADD")
+	if got := r.VSCtl("get", "Interface", port.HostName(s.id, "eth0"), "external_ids:iface-id-ver"); got != mirror.UID {
+		t.Errorf("iface-id-ver %s, want the UID that OVN has: %s", got, mirror.UID)
+	}
+}
+
+// TestConfigureFailsFirst does not wait for OVN when the Pod's end cannot be configured.
+func TestConfigureFailsFirst(t *testing.T) {
+	r := newRig(t)
+	s := r.web(46)
+	r.NBCtl("lsp-del", "web.default")
+	s.config["routes"] = []map[string]string{{"dst": "192.0.2.0/24", "gw": "203.0.113.1"}}
+	begin := time.Now()
+	s.fails("ADD", 999, "configure eth0 in "+s.netns+": add route 192.0.2.0/24 via 203.0.113.1: network is unreachable")
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("after %s; the timeout is 20 s", took)
+	}
+	s.clean()
+}
+
 // TestNewSandboxTakesOver adds a second sandbox of one Pod while the first is still there, and then deletes the first.
 func TestNewSandboxTakesOver(t *testing.T) {
 	r := newRig(t)

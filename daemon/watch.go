@@ -166,11 +166,11 @@ func (k *kube) podSource(nodeName string, t *tables) *source[*metav1.PartialObje
 	}
 }
 
-// trimMeta keeps identity and our annotations.
+// trimMeta keeps identity and the annotations that are read.
 func trimMeta(m metav1.ObjectMeta) metav1.ObjectMeta {
 	out := metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion}
 	for k, v := range m.Annotations {
-		if !strings.HasPrefix(k, v1.AnnotationPrefix) {
+		if !strings.HasPrefix(k, v1.AnnotationPrefix) && k != port.AnnotationMirror {
 			continue
 		}
 		if out.Annotations == nil {

@@ -107,14 +107,23 @@ func (m *Manager) attach(ctx context.Context, a *attachment) (result *api.Result
 			err = errors.Join(err, m.undo(ctx, a))
 		}
 	}()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	inside := make(chan error, 1)
 	go func() {
-		inside <- m.configure(a, pod)
+		err := m.configure(a, pod)
 		m.observe(a.Command, PartNetNS, start)
+		if err != nil {
+			cancel() // nothing to wait for any more
+		}
+		inside <- err
 	}()
 	outside := m.connect(ctx, a)
-	if err := errors.Join(<-inside, outside); err != nil {
+	if err := <-inside; err != nil {
 		return nil, err
+	}
+	if outside != nil {
+		return nil, outside
 	}
 	return &api.Result{HostInterface: a.host, HostMAC: mac, MAC: a.mac.String(), MTU: a.mtu, IPs: a.ips, Routes: a.routes}, nil
 }

@@ -13,6 +13,9 @@ import (
 // Pod is what ADD needs of a Kubernetes Pod: all of it comes from the annotations that the controller writes with one patch.
 type Pod struct {
 	Namespace, Name, UID string
+	// StaticUID is by what the kubelet, and so the runtime, calls a static Pod. The API server knows its mirror, which has
+	// a UID of its own.
+	StaticUID string
 
 	Allocated bool
 	IP        string // "v4", "v6" or "v4,v6"
@@ -22,13 +25,19 @@ type Pod struct {
 	Subnet    string
 }
 
+// AnnotationMirror is where the kubelet puts the UID of a static Pod on its mirror (ConfigMirrorAnnotationKey of the kubelet).
+const AnnotationMirror = "kubernetes.io/config.mirror"
+
+// is tells whether the runtime's UID means this Pod.
+func (p Pod) is(uid string) bool { return p.UID == uid || p.StaticUID != "" && p.StaticUID == uid }
+
 // Key is the Pod's key in the table.
 func (p Pod) Key() string { return p.Namespace + "/" + p.Name }
 
 // PodFrom takes the facts from a Pod's metadata.
 func PodFrom(namespace, name, uid string, annotations map[string]string) Pod {
 	return Pod{
-		Namespace: namespace, Name: name, UID: uid,
+		Namespace: namespace, Name: name, UID: uid, StaticUID: annotations[AnnotationMirror],
 		Allocated: annotations[v1.AnnotationAllocated] == "true",
 		IP:        annotations[v1.AnnotationIPAddress],
 		MAC:       annotations[v1.AnnotationMACAddress],
@@ -55,13 +64,13 @@ type network struct {
 // taking the port of its successor.
 func (m *Manager) waitPod(ctx context.Context, r *api.Request) (Pod, error) {
 	key := r.PodNamespace + "/" + r.PodName
-	p, found, err := m.cfg.Pods.Wait(ctx, key, func(p Pod) bool { return p.UID == r.PodUID && p.Allocated })
+	p, found, err := m.cfg.Pods.Wait(ctx, key, func(p Pod) bool { return p.is(r.PodUID) && p.Allocated })
 	switch {
 	case err == nil:
 		return p, nil
 	case !found:
 		return p, again("Pod %s is not known on this node: %v", key, err)
-	case p.UID != r.PodUID:
+	case !p.is(r.PodUID):
 		return p, again("Pod %s has UID %s now, the request is for UID %s: %v", key, p.UID, r.PodUID, err)
 	default:
 		return p, again("Pod %s has no address yet (see its Events): %v", key, err)
