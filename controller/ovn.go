@@ -42,24 +42,34 @@ func (d Database) endpoints(ctx context.Context, reader client.Reader) ([]string
 	if err != nil {
 		return nil, fmt.Errorf("read the endpoints of Service %s: %w", d.Service, err)
 	}
-	var found []string
-	for i := range slices.Items {
-		found = append(found, endpointsOf(&slices.Items[i])...)
-	}
+	found := endpointsOf(slices.Items)
 	if len(found) == 0 {
 		return nil, fmt.Errorf("the Service %s has no endpoints yet", d.Service)
 	}
 	return found, nil
 }
 
-func endpointsOf(slice *discoveryv1.EndpointSlice) []string {
-	var found []string
-	for _, port := range slice.Ports {
+// endpointsOf lists the endpoints; those that are about to end come last, they may still be the only ones.
+func endpointsOf(slices []discoveryv1.EndpointSlice) []string {
+	var found, ending []string
+	for _, slice := range slices {
 		for _, endpoint := range slice.Endpoints {
-			for _, addr := range endpoint.Addresses {
-				if port.Port != nil {
-					found = append(found, "ssl:"+net.JoinHostPort(addr, strconv.Itoa(int(*port.Port))))
-				}
+			list := &found
+			if endpoint.Conditions.Terminating != nil && *endpoint.Conditions.Terminating {
+				list = &ending
+			}
+			*list = append(*list, addressesOf(slice.Ports, endpoint)...)
+		}
+	}
+	return append(found, ending...)
+}
+
+func addressesOf(ports []discoveryv1.EndpointPort, endpoint discoveryv1.Endpoint) []string {
+	var found []string
+	for _, port := range ports {
+		for _, addr := range endpoint.Addresses {
+			if port.Port != nil {
+				found = append(found, "ssl:"+net.JoinHostPort(addr, strconv.Itoa(int(*port.Port))))
 			}
 		}
 	}
