@@ -66,6 +66,7 @@ func TestUpAfterAMachineDied(t *testing.T) {
 // TestDownAfterKilledUp kills the command while it makes the nodes: down finds what there is.
 func TestDownAfterKilledUp(t *testing.T) {
 	o := options(t, "killed")
+	t.Cleanup(func() { removeDown(t, o.Name) })
 	cmd := exec.Command(o.Program, "up", "--no-heddle", "--name="+o.Name)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -83,6 +83,9 @@ func testKill(t *testing.T, c *cluster.Cluster) {
 	if err := c.Kill("heddle-1", "no-such-program"); err == nil {
 		t.Error("killed a program that does not run")
 	}
+	if err := c.Kill("control", "etcd"); err != nil {
+		t.Error(err)
+	}
 	if err := c.RestartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -50,8 +50,9 @@ type Cluster struct {
 
 // facts is what sandbox.json holds.
 type facts struct {
-	Repository string // folder that .sandbox is in
-	Port       int    // of kube-apiserver on the host's 127.0.0.1
+	Repository string   // folder that .sandbox is in
+	Port       int      // of kube-apiserver on the host's 127.0.0.1
+	Images     []string // archives that are loaded on every node
 }
 
 var validName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$`)
@@ -104,7 +105,11 @@ func (c *Cluster) writeFacts() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.factsFile(), data, 0o600)
+	// By a rename, so that down can read it after a crash.
+	if err := os.WriteFile(c.factsFile()+".new", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(c.factsFile()+".new", c.factsFile())
 }
 
 // Dir is the sandbox's folder, where the logs are.

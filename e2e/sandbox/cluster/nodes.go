@@ -16,14 +16,14 @@ import (
 	"github.com/heddle-net/heddle/e2e/sandbox/build"
 )
 
-// AddNode starts the next node, loads the images and returns its name when it is registered. It is Ready once the
-// network is installed on it: see WaitReady.
-func (c *Cluster) AddNode(ctx context.Context, archives ...string) (string, error) {
+// AddNode starts the next node, loads the images that the others have, and returns its name when it is registered. It is Ready
+// once the network runs on it: see WaitReady.
+func (c *Cluster) AddNode(ctx context.Context) (string, error) {
 	name := c.next(nodePrefix)
-	return name, c.addNode(ctx, name, archives)
+	return name, c.addNode(ctx, name)
 }
 
-func (c *Cluster) addNode(ctx context.Context, name string, archives []string) error {
+func (c *Cluster) addNode(ctx context.Context, name string) error {
 	plugins, err := build.Plugins(ctx, c.Repository, func(string) {})
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func (c *Cluster) addNode(ctx context.Context, name string, archives []string) e
 	if err := c.startNode(name, plugins); err != nil {
 		return err
 	}
-	if err := c.LoadImages(ctx, name, archives...); err != nil {
+	if err := c.LoadImages(ctx, name, c.Images...); err != nil {
 		return err
 	}
 	return c.awaitNode(ctx, name, "registered", func(*corev1.Node) bool { return true })

@@ -63,7 +63,7 @@ type up struct {
 	printer *progress.Printer
 
 	archives []string // of images to load on each node
-	helm     string
+	helm     string   // the program
 }
 
 type step struct {
@@ -130,7 +130,7 @@ func (u *up) control(ctx context.Context, _ func(string)) error {
 	if err := u.clear(); err != nil {
 		return err
 	}
-	u.facts = facts{Repository: u.options.Root}
+	u.facts = facts{Repository: u.options.Root, Images: u.archives}
 	if err := u.writeFacts(); err != nil {
 		return err
 	}
@@ -175,6 +175,10 @@ func copyProgram(from, to string) error {
 
 // nodes starts the nodes that are missing, all at once.
 func (u *up) nodes(ctx context.Context, _ func(string)) error {
+	u.Images = u.archives // another run may have had another image
+	if err := u.writeFacts(); err != nil {
+		return err
+	}
 	ctx, cancel := limited(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
@@ -182,10 +186,10 @@ func (u *up) nodes(ctx context.Context, _ func(string)) error {
 		name := fmt.Sprint(nodePrefix, n)
 		if _, err := u.Machine(name); err == nil {
 			// A second run brings an image that was made anew.
-			group.Go(func() error { return u.LoadImages(ctx, name, u.archives...) })
+			group.Go(func() error { return u.LoadImages(ctx, name, u.Images...) })
 			continue
 		}
-		group.Go(func() error { return u.addNode(ctx, name, u.archives) })
+		group.Go(func() error { return u.addNode(ctx, name) })
 	}
 	return group.Wait()
 }

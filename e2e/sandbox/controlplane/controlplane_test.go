@@ -32,11 +32,13 @@ func TestStartServesAndStops(t *testing.T) {
 	t.Logf("ready after %v", time.Since(began).Round(time.Millisecond))
 
 	createPod(t, c.Config(), "one")
-	if err := c.Restart(t.Context(), "kube-apiserver"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := pods(t, c.Config()).Get(t.Context(), "one", metav1.GetOptions{}); err != nil {
-		t.Errorf("after a restart of kube-apiserver: %v", err)
+	for _, program := range []string{"kube-apiserver", "etcd"} {
+		if err := c.Restart(t.Context(), program); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pods(t, c.Config()).Get(t.Context(), "one", metav1.GetOptions{}); err != nil {
+			t.Errorf("after a restart of %s: %v", program, err)
+		}
 	}
 }
 

@@ -31,8 +31,8 @@ const Etcd = "/usr/bin/etcd"
 // etcd listens on unix sockets in its folder: no port to choose, and nobody else can connect.
 // It wants host:port even there, and takes that for the file's name.
 const (
-	etcdClientURL = "unix://localhost:2379"
-	etcdPeerURL   = "unix://localhost:2380"
+	etcdClient = "localhost:2379"
+	etcdPeer   = "localhost:2380"
 )
 
 // Prepare makes the folder, the certificates and the kubeconfigs that Services need.
@@ -116,19 +116,22 @@ func (s *Settings) service(name string, args []string) process.Spec {
 }
 
 func (s *Settings) etcd() process.Spec {
-	return s.service("etcd", []string{
+	const client, peer = "unix://" + etcdClient, "unix://" + etcdPeer
+	spec := s.service("etcd", []string{
 		Etcd,
 		"--data-dir=" + filepath.Join(s.Dir, "etcd"),
-		"--listen-client-urls=" + etcdClientURL, "--advertise-client-urls=" + etcdClientURL,
-		"--listen-peer-urls=" + etcdPeerURL, "--initial-advertise-peer-urls=" + etcdPeerURL,
-		"--initial-cluster=default=" + etcdPeerURL,
+		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
+		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer,
+		"--initial-cluster=default=" + peer,
 		"--unsafe-no-fsync", // the data is gone with the machine anyway
 	})
+	spec.Stale = []string{etcdClient, etcdPeer} // it does not bind to a socket that is there
+	return spec
 }
 
 func (s *Settings) apiserverArgs() []string {
 	args := append(s.identityArgs(),
-		"--etcd-servers="+etcdClientURL,
+		"--etcd-servers=unix://"+etcdClient,
 		"--bind-address="+s.Address.String(),
 		"--advertise-address="+s.Address.String(),
 		"--secure-port="+strconv.Itoa(int(s.Port)),

@@ -61,7 +61,15 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return os.WriteFile(path, append(data, '\n'), 0o600)
+	return replaceFile(path, append(data, '\n'))
+}
+
+// replaceFile writes a file that is whole at any time: whoever cleans up after a crash has nothing else to go by.
+func replaceFile(path string, data []byte) error {
+	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 func readJSON(path string, v any) error {

@@ -42,6 +42,9 @@ func supervise(services []process.Spec) error {
 }
 
 func (s *supervisor) start(spec process.Spec) error {
+	if err := spec.RemoveStale(); err != nil {
+		return err
+	}
 	log, err := os.OpenFile(logPath(spec.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", spec.Name, err)

@@ -2,9 +2,12 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 )
@@ -16,6 +19,18 @@ type Spec struct {
 	Env  []string // added to the parent's environment
 	Dir  string   // working folder
 	Log  string   // file that standard output and error are appended to
+
+	Stale []string // files in Dir that a killed predecessor leaves and the program stumbles over
+}
+
+// RemoveStale is called before each start.
+func (s Spec) RemoveStale() error {
+	for _, name := range s.Stale {
+		if err := os.Remove(filepath.Join(s.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("start %s: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 // Process is a running child of this process, killed by the kernel when this process dies.
@@ -27,6 +42,9 @@ type Process struct {
 
 // Start starts the program.
 func Start(spec Spec) (*Process, error) {
+	if err := spec.RemoveStale(); err != nil {
+		return nil, err
+	}
 	p := &Process{Spec: spec, exited: make(chan struct{})}
 	started := make(chan error)
 	go p.run(started)
