@@ -5,11 +5,29 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/heddle-net/heddle/e2e/sandbox/machine"
 )
 
 const containerdSocket = "/run/containerd/containerd.sock"
+
+// loadOnce imports an archive that has changed since it was imported last. A file in the machine's folder tells, by size and time.
+func loadOnce(ctx context.Context, m *machine.Machine, archive string) error {
+	info, err := os.Stat(archive)
+	if err != nil {
+		return err
+	}
+	mark := filepath.Join(m.Config.Dir, filepath.Base(archive)+".loaded")
+	version := fmt.Sprintf("%s %d %v\n", archive, info.Size(), info.ModTime())
+	if loaded, err := os.ReadFile(mark); err == nil && string(loaded) == version {
+		return nil
+	}
+	if err := load(ctx, m, archive); err != nil {
+		return err
+	}
+	return os.WriteFile(mark, []byte(version), 0o600)
+}
 
 // load imports one archive into the node's containerd, in the namespace that kubelet looks in.
 func load(ctx context.Context, m *machine.Machine, archive string) error {

@@ -145,14 +145,14 @@ func (c *Cluster) client() (*kubernetes.Clientset, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-// LoadImages loads image archives on a node.
+// LoadImages loads image archives on a node, but those that it has.
 func (c *Cluster) LoadImages(ctx context.Context, node string, archives ...string) error {
 	m, err := c.Machine(node)
 	if err != nil {
 		return err
 	}
 	for _, archive := range archives {
-		if err := load(ctx, m, archive); err != nil {
+		if err := loadOnce(ctx, m, archive); err != nil {
 			return fmt.Errorf("node %s: load image %s: %w", node, archive, err)
 		}
 	}
