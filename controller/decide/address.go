@@ -38,6 +38,8 @@ type Addresses struct {
 	confirmed map[reconcile.Request]bool
 	// waiting holds who could not be served, to be tried again when something changes in the Subnet.
 	waiting map[string]map[reconcile.Request]bool
+	// annotated is the resource version of what a patch of annotations has made, until the cache has it.
+	annotated map[reconcile.Request]string
 	// said is the last Warning for each request, so that it is not said again.
 	said map[reconcile.Request]string
 }
@@ -192,6 +194,12 @@ func (a *Addresses) takeConfirmed(req reconcile.Request) bool {
 	return ok
 }
 
+func (a *Addresses) forgetAnnotated(req reconcile.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.annotated, req)
+}
+
 // letGo releases the address of a holder that is gone: first it asks whether the port is gone too, then it runs clean, if
 // there is something else to remove.
 func (a *Addresses) letGo(ctx context.Context, req reconcile.Request, owner nb.Owner, ip string, clean func() error) error {
@@ -205,6 +213,7 @@ func (a *Addresses) letGo(ctx context.Context, req reconcile.Request, owner nb.O
 		return nil
 	}
 	a.served(req)
+	a.forgetAnnotated(req)
 	if clean != nil {
 		if err := clean(); err != nil {
 			return err // asked anew when it is tried again

@@ -38,7 +38,7 @@ func (a *Addresses) node(ctx context.Context, req reconcile.Request, name string
 	want := leaseAnnotations(a.ledger.subnet(join), lease)
 	want[v1.AnnotationPortName] = req.Name
 	delete(want, v1.AnnotationLogicalRouter)
-	return a.annotate(ctx, &obj, want)
+	return a.annotate(ctx, req, &obj, want)
 }
 
 // goneMeanwhile tells that the object of a patch was deleted, or deleted and made anew, since it was read.

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -45,7 +46,7 @@ func (a *Addresses) pod(ctx context.Context, req reconcile.Request) error {
 	if err != nil || subnet == "" {
 		return err
 	}
-	return a.annotate(ctx, &obj, a.podAnnotations(subnet, lease))
+	return a.annotate(ctx, req, &obj, a.podAnnotations(subnet, lease))
 }
 
 // podGone keeps a reservation, which outlives the Pod, and releases everything else.
@@ -135,7 +136,10 @@ func leaseAnnotations(obj *state.Subnet, lease ipam.Lease) map[string]string {
 }
 
 // annotate writes annotations that differ, in one patch, and only if the object is still the same one.
-func (a *Addresses) annotate(ctx context.Context, obj client.Object, want map[string]string) error {
+func (a *Addresses) annotate(ctx context.Context, req reconcile.Request, obj client.Object, want map[string]string) error {
+	if a.older(req, obj) {
+		return nil
+	}
 	have := obj.GetAnnotations()
 	differ := make(map[string]any)
 	for k, v := range want {
@@ -149,14 +153,33 @@ func (a *Addresses) annotate(ctx context.Context, obj client.Object, want map[st
 	patch := client.RawPatch(types.MergePatchType, mustJSON(map[string]any{
 		"metadata": map[string]any{"uid": string(obj.GetUID()), "annotations": differ},
 	}))
-	err := a.client.Patch(ctx, obj.DeepCopyObject().(client.Object), patch)
+	answer := obj.DeepCopyObject().(client.Object)
+	err := a.client.Patch(ctx, answer, patch)
 	if goneMeanwhile(err) {
 		return nil // its deletion, or its successor, is on the way to us
 	}
 	if err != nil {
 		return fmt.Errorf("annotate %s: %w", client.ObjectKeyFromObject(obj), err)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.annotated[req] = answer.GetResourceVersion()
 	return nil
+}
+
+// older tells whether the object, which comes from the cache, is from before our last patch: it will come to us again.
+func (a *Addresses) older(req reconcile.Request, obj client.Object) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	written, ok := a.annotated[req]
+	if !ok {
+		return false
+	}
+	if order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), written); err == nil && order < 0 {
+		return true
+	}
+	delete(a.annotated, req)
+	return false
 }
 
 // mustJSON encodes maps of strings, which cannot fail.

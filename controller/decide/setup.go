@@ -63,6 +63,7 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 		client: c, ledger: d.ledger, binding: d.binding, store: cfg.Store, events: recorder, chassis: cfg.RemoveChassis,
 		requeue: d.addressQueue.add, asked: make(map[nb.Owner]reconcile.Request), confirmed: make(map[reconcile.Request]bool),
 		waiting: make(map[string]map[reconcile.Request]bool), said: make(map[reconcile.Request]string),
+		annotated: make(map[reconcile.Request]string),
 	}
 	d.subnets = &Subnets{
 		client: c, ledger: d.ledger, store: cfg.Store, board: cfg.Board, events: recorder, wake: d.addresses.wake,
