@@ -1,0 +1,309 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/e2e/sandbox/build"
+	"github.com/heddle-net/heddle/e2e/sandbox/cluster"
+	"github.com/heddle-net/heddle/e2e/sandbox/progress"
+)
+
+// sandboxVariable names a sandbox to use, which then stays.
+const sandboxVariable = "HEDDLE_SANDBOX"
+
+// timeLimit is for whatever a test waits for: many times what it takes on an idle machine.
+const timeLimit = 90 * time.Second
+
+// env is the cluster that tests run in.
+type env struct {
+	*cluster.Cluster
+	client    client.WithWatch
+	explained sync.Map // by name of the test
+}
+
+// shared makes the cluster for the first test that asks.
+var shared = sync.OnceValues(func() (*env, error) {
+	if name := os.Getenv(sandboxVariable); name != "" {
+		c, err := cluster.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		return newEnv(c)
+	}
+	return makeCluster("e2e")
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	for _, name := range made {
+		if err := cluster.Down(name, progress.New(os.Stdout)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			status = 1
+		}
+	}
+	os.Exit(status)
+}
+
+// made are the sandboxes to remove in the end.
+var made []string
+
+// use is what every test begins with.
+func use(t *testing.T) *env {
+	t.Helper()
+	if err := cluster.Preflight(); err != nil {
+		t.Skip(err)
+	}
+	e, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// dualStack are the values that give nodes and the default Subnet both families.
+func dualStack() []string {
+	return []string{
+		`--set-string=network.joinSubnet.cidr=100.64.0.0/16\,fd00:100:64::/112`,
+		`--set-string=network.defaultSubnet.cidr=10.16.0.0/16\,fd00:10:16::/112`,
+	}
+}
+
+func makeCluster(name string) (*env, error) {
+	root, err := build.Root()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "heddle-e2e-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder) // Up has copied the program
+	program := filepath.Join(folder, "sandbox")
+	cmd := exec.Command("go", "build", "-o", program, "./e2e/sandbox")
+	cmd.Dir = root
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the sandbox: %w\n%s", err, said)
+	}
+	p := progress.New(os.Stdout)
+	if err := cluster.Down(name, p); err != nil {
+		return nil, err
+	}
+	made = append(made, name)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute) // most of it for a first build
+	defer cancel()
+	c, err := cluster.Up(ctx, cluster.Options{
+		Name: name, Nodes: 2, Heddle: true, HeddleImage: heddleImage(root), HelmArgs: dualStack(), Program: program, Root: root,
+	}, p)
+	if err != nil {
+		return nil, err
+	}
+	return newEnv(c)
+}
+
+func heddleImage(root string) string { return filepath.Join(root, "dist", "heddle-image.tar") }
+
+func newEnv(c *cluster.Cluster) (*env, error) {
+	config, err := c.Config()
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	w, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
+	return &env{Cluster: c, client: w}, err
+}
+
+// kubectl runs kubectl and returns what it writes.
+func (e *env) kubectl(t testing.TB, args ...string) string {
+	t.Helper()
+	said, err := e.Kubectl(t.Context(), "", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
+}
+
+// run runs a command in a machine of the sandbox and returns what it writes.
+func (e *env) run(t testing.TB, machine string, args ...string) string {
+	t.Helper()
+	said, err := e.Run(t.Context(), machine, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said
+}
+
+// nbctl and sbctl ask OVN's databases.
+func (e *env) nbctl(t testing.TB, args ...string) string {
+	t.Helper()
+	return e.kubectl(t, append([]string{"-n", "kube-system", "exec", "deploy/heddle-ovn-central", "-c", "nb", "--", "ovn-nbctl"}, args...)...)
+}
+
+func (e *env) sbctl(t testing.TB, args ...string) string {
+	t.Helper()
+	return e.kubectl(t, append([]string{"-n", "kube-system", "exec", "deploy/heddle-ovn-central", "-c", "sb", "--", "ovn-sbctl"}, args...)...)
+}
+
+// await watches an object until nothing is missing. It reads the object into obj, and tells how long it took. missing is called
+// with obj when there is one.
+func await[T client.Object](t testing.TB, e *env, obj T, missing func(T) string) time.Duration {
+	t.Helper()
+	return e.follow(t, obj, func(found client.Object) string {
+		if found == nil {
+			return "it does not exist"
+		}
+		return missing(found.(T))
+	})
+}
+
+// awaitGone waits for the end of an object.
+func (e *env) awaitGone(t testing.TB, obj client.Object) time.Duration {
+	t.Helper()
+	return e.follow(t, obj, func(found client.Object) string {
+		if found == nil {
+			return ""
+		}
+		return fmt.Sprintf("it exists, finalizers %v", found.GetFinalizers())
+	})
+}
+
+func (e *env) follow(t testing.TB, obj client.Object, missing func(client.Object) string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timeLimit) // cleanups wait too
+	defer cancel()
+	last := "it was never seen"
+	err := e.watch(ctx, obj, func(found client.Object) bool {
+		last = missing(found)
+		return last == ""
+	})
+	if err != nil {
+		t.Fatalf("%s %s after %v: %s (%v)", kindOf(e, obj), client.ObjectKeyFromObject(obj), time.Since(began).Round(time.Second), last, err)
+	}
+	return time.Since(began)
+}
+
+func kindOf(e *env, obj client.Object) string {
+	gvk, _ := apiutil.GVKForObject(obj, e.client.Scheme()) // empty for what the scheme does not know
+	return gvk.Kind
+}
+
+// watch shows an object to done as it is and after each change, nil when it does not exist, until done says so.
+func (e *env) watch(ctx context.Context, obj client.Object, done func(client.Object) bool) error {
+	gvk, err := apiutil.GVKForObject(obj, e.client.Scheme())
+	if err != nil {
+		return err
+	}
+	gvk.Kind += "List"
+	one := []client.ListOption{client.InNamespace(obj.GetNamespace()), client.MatchingFields{"metadata.name": obj.GetName()}}
+	for {
+		made, err := e.client.Scheme().New(gvk)
+		if err != nil {
+			return err
+		}
+		list := made.(client.ObjectList)
+		if err := e.client.List(ctx, list, one...); err != nil {
+			return err
+		}
+		items, err := meta.ExtractList(list)
+		if err != nil {
+			return err
+		}
+		var found client.Object
+		if len(items) > 0 {
+			found = items[0].(client.Object)
+		}
+		if keep(obj, found); done(found) {
+			return nil
+		}
+		from := append(one, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}})
+		if ended, err := e.changes(ctx, list, obj, done, from); ended || err != nil {
+			return err
+		}
+	}
+}
+
+// changes ends without an error when the watch was cut, as every watch is some day.
+func (e *env) changes(ctx context.Context, list client.ObjectList, obj client.Object, done func(client.Object) bool, from []client.ListOption) (bool, error) {
+	w, err := e.client.Watch(ctx, list, from...)
+	if err != nil {
+		return false, err
+	}
+	defer w.Stop()
+	for {
+		select {
+		case event, open := <-w.ResultChan():
+			if !open || event.Type == watch.Error {
+				return false, ctx.Err()
+			}
+			found, _ := event.Object.(client.Object)
+			if event.Type == watch.Deleted {
+				found = nil
+			}
+			if keep(obj, found); done(found) {
+				return true, nil
+			}
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// keep copies what was found into the object that the test holds.
+func keep(obj, found client.Object) {
+	if found == nil {
+		return
+	}
+	data, err := runtime.DefaultUnstructuredConverter.ToUnstructured(found)
+	if err == nil {
+		err = runtime.DefaultUnstructuredConverter.FromUnstructured(data, obj)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("copy %T: %v", found, err)) // both are of the same type
+	}
+}
+
+// explain prints, after a failure, what a human asks first, before the first object of the test is removed.
+func (e *env) explain(t testing.TB, namespace string) {
+	if !t.Failed() {
+		return
+	}
+	if _, again := e.explained.LoadOrStore(t.Name(), true); again {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, args := range [][]string{
+		{"-n", namespace, "describe", "pods"},
+		{"-n", namespace, "get", "events"},
+		{"get", "subnets,ips", "-o", "wide"},
+		{"-n", "kube-system", "get", "pods", "-o", "wide"},
+		{"-n", "kube-system", "exec", "deploy/heddle-ovn-central", "-c", "nb", "--", "ovn-nbctl", "show"},
+	} {
+		said, err := e.Kubectl(ctx, "", args...)
+		if err != nil {
+			said = err.Error()
+		}
+		t.Logf("$ kubectl %s\n%s", strings.Join(args, " "), said)
+	}
+}
