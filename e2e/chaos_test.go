@@ -1,0 +1,392 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/heddle-net/heddle/crds/v1"
+)
+
+// What the test costs. A round is a kill and all that has to hold after it.
+const (
+	chaosWorkers  = 12               // Pods at a time
+	chaosLives    = 12               // Pods that come and go after each kill, when all is ready again
+	chaosChurned  = 200              // Pods that come and go in all, at least
+	recoveryLimit = 3 * time.Minute  // for anything to come back
+	agreeLimit    = 90 * time.Second // for the cluster to come to rest
+)
+
+// victim is a process that is killed as by kill -9, wherever it runs.
+type victim struct {
+	name string
+	kill func(*chaos, *testing.T)
+	// restarts are the component and the container that start again; none where that is no container.
+	component, container string
+	// mayBreak: established connections may end.
+	mayBreak bool
+}
+
+var victims = []victim{
+	{name: "nothing", kill: func(*chaos, *testing.T) {}}, // what the others are compared with
+	{name: "heddle-controller that leads", kill: (*chaos).killLeader, component: "controller", container: "controller"},
+	{name: "heddle-daemon", kill: onNodes("heddle-daemon"), component: "daemon", container: "daemon"},
+	{name: "ovn-northd", kill: onCentral("ovn-northd"), component: "ovn-central", container: "northd"},
+	{name: "NB", kill: onCentral("ovsdb-server", "ovnnb_db"), component: "ovn-central", container: "nb"},
+	{name: "SB", kill: onCentral("ovsdb-server", "ovnsb_db"), component: "ovn-central", container: "sb"},
+	{name: "ovn-controller", kill: onNodes("ovn-controller"), component: "ovs", container: "ovn-controller"},
+	{name: "node's ovsdb-server", kill: onNodes("ovsdb-server", "conf.db"), component: "ovs", container: "ovsdb-server"},
+	{name: "ovs-vswitchd", kill: onNodes("ovs-vswitchd"), component: "ovs", container: "ovs-vswitchd", mayBreak: true},
+	{name: "kube-apiserver", kill: (*chaos).killAPIServer},
+}
+
+// chaos is the cluster under test.
+type chaos struct {
+	*observer
+	namespace string
+	probes    []*corev1.Pod // one on each node
+	flows     []*flow
+	churn     *churn
+}
+
+// TestNothingLost kills one process after another while Pods come and go. After each, the cluster agrees with itself, a
+// fresh controller finds nothing to do, and established connections have gone on.
+func TestNothingLost(t *testing.T) {
+	c := newChaos(t)
+	ctx := t.Context()
+	t.Cleanup(c.churn.done.Wait)
+	c.churn.start(ctx)
+	for _, v := range victims {
+		if !t.Run("kill "+v.name, func(t *testing.T) { c.round(ctx, t, v) }) {
+			break // the next result would be about this failure
+		}
+	}
+	must(t, c.churn.rest())
+	if lives := c.churn.lives.Load(); lives < chaosChurned {
+		t.Errorf("%d Pods came and went, want %d at least", lives, chaosChurned)
+	} else {
+		t.Logf("%d Pods came and went", lives)
+	}
+}
+
+func newChaos(t *testing.T) *chaos {
+	sandbox := use(t).Cluster
+	c := &chaos{observer: observe(t, sandbox), namespace: "chaos"}
+	c.makeNamespace(t)
+	for _, node := range sandbox.Nodes() {
+		c.probes = append(c.probes, c.runPod(t, "probe-"+node, node))
+	}
+	neighbour := c.runPod(t, "neighbour", sandbox.Nodes()[0])
+	first, second := c.probes[0], c.probes[1]
+	for _, f := range []struct {
+		name     string
+		from, to *corev1.Pod
+		family   int
+	}{{"1→2 IPv4", first, second, 0}, {"2→1 IPv4", second, first, 0}, {"1→2 IPv6", first, second, 1}, {"1→1 IPv4", first, neighbour, 0}} {
+		c.flows = append(c.flows, c.startFlow(t, f.name, f.from, f.to, f.to.Status.PodIPs[f.family].IP))
+	}
+	c.churn = &churn{observer: c.observer, namespace: c.namespace, workers: chaosWorkers}
+	return c
+}
+
+// makeNamespace makes a namespace with a dual-stack Subnet, and removes both after the test.
+func (c *chaos) makeNamespace(t *testing.T) {
+	subnet := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}, Spec: v1.SubnetSpec{
+		CIDRBlock: "10.78.0.0/16,fd00:10:78::/112", Namespaces: []string{c.namespace},
+	}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}}
+	must(t, c.kube.Create(t.Context(), namespace))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), recoveryLimit)
+		defer cancel()
+		if err := c.removeNamespace(ctx, namespace, subnet); err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, c.kube.Create(t.Context(), subnet))
+	c.within(t, recoveryLimit, "Subnet Ready", func() string {
+		var now v1.Subnet
+		if err := c.seen.Get(t.Context(), client.ObjectKeyFromObject(subnet), &now); err != nil {
+			return err.Error()
+		}
+		for _, condition := range now.Status.Conditions {
+			if condition.Type == "Ready" && condition.Status == corev1.ConditionTrue {
+				return ""
+			}
+		}
+		return fmt.Sprint(now.Status.Conditions)
+	})
+}
+
+func (c *chaos) removeNamespace(ctx context.Context, namespace *corev1.Namespace, subnet *v1.Subnet) error {
+	if err := c.kube.Delete(ctx, namespace); err != nil {
+		return err
+	}
+	err := c.until(ctx, func() string {
+		var list corev1.PodList
+		if err := c.seen.List(ctx, &list, client.InNamespace(c.namespace)); err != nil {
+			return err.Error()
+		}
+		if n := len(list.Items); n > 0 {
+			return fmt.Sprintf("%d Pods are left", n)
+		}
+		return ""
+	})
+	if err != nil {
+		return err
+	}
+	return c.kube.Delete(ctx, subnet)
+}
+
+// runPod returns a Pod once it runs.
+func (c *chaos) runPod(t *testing.T, name, node string) *corev1.Pod {
+	t.Helper()
+	pod := pausePod(c.namespace, name, node)
+	must(t, c.kube.Create(t.Context(), pod))
+	var now corev1.Pod
+	c.within(t, recoveryLimit, "Pod "+name+" runs", func() string {
+		if err := c.seen.Get(t.Context(), client.ObjectKeyFromObject(pod), &now); err != nil {
+			return err.Error()
+		}
+		if !isRunning(&now) {
+			return string(now.Status.Phase)
+		}
+		return ""
+	})
+	return now.DeepCopy()
+}
+
+// round kills, and waits until all is as it should be again. Pods come and go until ctx ends.
+func (c *chaos) round(ctx context.Context, t *testing.T, v victim) {
+	restarts := c.restarts(t, v)
+	for _, f := range c.flows {
+		f.reset()
+	}
+	start := time.Now()
+	v.kill(c, t)
+	if v.container != "" {
+		c.awaitRestarts(t, v, restarts)
+	}
+	c.awaitComponents(t)
+	recovered := time.Since(start)
+	c.awaitLives(t, chaosLives)
+	churned := time.Since(start)
+	must(t, c.churn.rest())
+	c.checkFlows(t, v)
+	c.agree(t, agreeLimit)
+	c.checkAnswers(t)
+	c.checkFreshController(t)
+	t.Logf("ready after %.1f s, %d Pods came and went within %.1f s, the round took %.1f s",
+		recovered.Seconds(), chaosLives, churned.Seconds(), time.Since(start).Seconds())
+	c.churn.start(ctx)
+}
+
+// awaitLives returns when this many more Pods have come and gone.
+func (c *chaos) awaitLives(t *testing.T, n int) {
+	t.Helper()
+	wanted := c.churn.lives.Load() + int64(n)
+	c.within(t, recoveryLimit, "Pods come and go", func() string {
+		if lives := c.churn.lives.Load(); lives < wanted {
+			return fmt.Sprintf("%d more are wanted; %s", wanted-lives, c.unready(t))
+		}
+		return ""
+	})
+}
+
+// checkFlows fails when a connection ended, and logs how long it was silent.
+func (c *chaos) checkFlows(t *testing.T, v victim) {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(t.Context(), recoveryLimit, fmt.Errorf("not after %v", recoveryLimit))
+	defer cancel()
+	for _, f := range c.flows {
+		gap, err := f.arrive(ctx)
+		if err != nil && !v.mayBreak {
+			t.Error(err)
+		}
+		t.Logf("longest gap %s: %.1f s %v", f.name, gap.Seconds(), err)
+	}
+}
+
+func (c *chaos) checkAnswers(t *testing.T) {
+	t.Helper()
+	for _, probe := range c.probes {
+		for _, silent := range c.answers(t.Context(), probe, c.pods(t, "")) {
+			t.Error(silent)
+		}
+	}
+}
+
+// components are Heddle's Pods of a kind, or all of them.
+func (c *chaos) components(t *testing.T, kind string) []corev1.Pod {
+	t.Helper()
+	return slices.DeleteFunc(slices.Clone(c.pods(t, "kube-system")), func(p corev1.Pod) bool {
+		return p.Labels["app.kubernetes.io/name"] != "heddle" || kind != "" && p.Labels["app.kubernetes.io/component"] != kind
+	})
+}
+
+// restarts counts the restarts of the victim's containers.
+func (c *chaos) restarts(t *testing.T, v victim) (n int32) {
+	t.Helper()
+	for _, pod := range c.components(t, v.component) {
+		for _, s := range pod.Status.ContainerStatuses {
+			if s.Name == v.container {
+				n += s.RestartCount
+			}
+		}
+	}
+	return n
+}
+
+func (c *chaos) awaitRestarts(t *testing.T, v victim, before int32) {
+	t.Helper()
+	c.within(t, recoveryLimit, v.container+" starts again", func() string {
+		if n := c.restarts(t, v); n <= before {
+			return fmt.Sprintf("%d restarts, as before", n)
+		}
+		return ""
+	})
+}
+
+// awaitComponents returns when all of Heddle is ready.
+func (c *chaos) awaitComponents(t *testing.T) {
+	t.Helper()
+	c.within(t, recoveryLimit, "Heddle is ready", func() string { return c.unready(t) })
+}
+
+func (c *chaos) unready(t *testing.T) string {
+	var names []string
+	for _, pod := range c.components(t, "") {
+		for _, s := range pod.Status.ContainerStatuses {
+			if !s.Ready {
+				names = append(names, pod.Name+"/"+s.Name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "not ready: " + strings.Join(names, ", ")
+}
+
+func onNodes(program string, having ...string) func(*chaos, *testing.T) {
+	return func(c *chaos, t *testing.T) {
+		for _, node := range c.sandbox.Nodes() {
+			must(t, c.sandbox.Kill(node, program, having...))
+		}
+	}
+}
+
+func onCentral(program string, having ...string) func(*chaos, *testing.T) {
+	return func(c *chaos, t *testing.T) { must(t, c.sandbox.Kill(c.central(t), program, having...)) }
+}
+
+// central is the node of OVN's databases.
+func (c *chaos) central(t *testing.T) string {
+	t.Helper()
+	pods := c.components(t, "ovn-central")
+	if len(pods) != 1 {
+		t.Fatalf("%d Pods of ovn-central", len(pods))
+	}
+	return pods[0].Spec.NodeName
+}
+
+func (c *chaos) killLeader(t *testing.T) {
+	must(t, c.sandbox.Kill(c.leader(t).Spec.NodeName, "heddle-controller"))
+}
+
+func (c *chaos) killAPIServer(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), recoveryLimit)
+	defer cancel()
+	must(t, c.sandbox.RestartAPIServer(ctx))
+}
+
+// holder is the identity of the controller that leads: its host name and a random part.
+func (c *chaos) holder(t *testing.T) string {
+	t.Helper()
+	var lease coordinationv1.Lease
+	must(t, c.seen.Get(t.Context(), client.ObjectKey{Namespace: "kube-system", Name: "heddle-controller"}, &lease))
+	if lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *lease.Spec.HolderIdentity
+}
+
+// leader is the Pod of the controller that leads.
+func (c *chaos) leader(t *testing.T) *corev1.Pod {
+	t.Helper()
+	node, _, _ := strings.Cut(c.holder(t), "_")
+	for _, pod := range c.components(t, "controller") {
+		if pod.Spec.NodeName == node && pod.DeletionTimestamp == nil {
+			return &pod
+		}
+	}
+	t.Fatalf("no controller leads, or its Pod on %q is not known", node)
+	return nil
+}
+
+// checkFreshController takes the lead from the controller that has it. The next one compares everything anew, and must find
+// nothing to do.
+func (c *chaos) checkFreshController(t *testing.T) {
+	t.Helper()
+	before := c.holder(t)
+	must(t, c.kube.Delete(t.Context(), c.leader(t)))
+	c.within(t, recoveryLimit, "another controller leads", func() string {
+		if now := c.holder(t); now == before || now == "" {
+			return "the lease is held by " + now
+		}
+		return ""
+	})
+	pod := c.leader(t)
+	c.awaitSynced(t, pod)
+	path := "/api/v1/namespaces/kube-system/pods/" + pod.Name + ":10660/proxy/metrics"
+	metrics, err := c.sandbox.Kubectl(t.Context(), "", "get", "--raw", path)
+	must(t, err)
+	for name, want := range map[string]string{
+		"heddle_northbound_synced": "1", "heddle_northbound_operations_total": "0", "heddle_drift_repaired_total": "0", "heddle_held_removals": "0",
+	} {
+		if !strings.Contains(metrics, "\n"+name+" "+want+"\n") {
+			t.Errorf("fresh controller %s: want %s %s, got %v", pod.Name, name, want, grep(metrics, name+" "))
+		}
+	}
+	c.awaitComponents(t)
+}
+
+func grep(text, start string) (found []string) {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, start) {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}
+
+// awaitSynced reads the controller's log until it says that the database agrees with Kubernetes.
+func (c *chaos) awaitSynced(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	config, err := c.sandbox.Config()
+	must(t, err)
+	clientset, err := kubernetes.NewForConfig(config)
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), recoveryLimit)
+	defer cancel()
+	log, err := clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
+	must(t, err)
+	defer log.Close()
+	lines := bufio.NewScanner(log)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "The northbound database agrees with Kubernetes") {
+			return
+		}
+	}
+	t.Fatalf("the log of %s ends before the database agrees (%v)", pod.Name, lines.Err())
+}
