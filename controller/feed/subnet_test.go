@@ -96,11 +96,13 @@ func TestSubnetFields(t *testing.T) {
 		want state.Subnet
 	}{
 		{
-			"defaults", v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "a", CreationTimestamp: metav1.NewTime(created)}, Spec: v1.SubnetSpec{CIDRBlock: "x"}},
+			"defaults",
+			v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "a", CreationTimestamp: metav1.NewTime(created)}, Spec: v1.SubnetSpec{CIDRBlock: "x"}},
 			state.Subnet{Name: "a", Vpc: "loom", Provider: "ovn", Created: created},
 		},
 		{
-			"given", v1.Subnet{Spec: v1.SubnetSpec{CIDRBlock: "x", Vpc: "red", Provider: "net1", GatewayType: "centralized"}, Status: ready(corev1.ConditionTrue)},
+			"given",
+			v1.Subnet{Spec: v1.SubnetSpec{CIDRBlock: "x", Vpc: "red", Provider: "net1", GatewayType: "centralized"}, Status: ready(corev1.ConditionTrue)},
 			state.Subnet{Vpc: "red", Provider: "net1", Accepted: true, Unsupported: []string{"provider", "gatewayType"}},
 		},
 		{"not in force", v1.Subnet{Spec: v1.SubnetSpec{CIDRBlock: "x"}, Status: ready(corev1.ConditionFalse)}, state.Subnet{Vpc: "loom", Provider: "ovn"}},

@@ -201,15 +201,15 @@ func TestEqualIsNoChange(t *testing.T) {
 }
 
 // checkFields fails unless a copy is no change and each of the changes is one.
-func checkFields[T any](t *testing.T, s *state.Store, table *state.Table[T], make func() *T, changes ...func(*T)) {
+func checkFields[T any](t *testing.T, s *state.Store, table *state.Table[T], fresh func() *T, changes ...func(*T)) {
 	t.Helper()
 	for i, change := range changes {
-		table.Put("x", make())
+		table.Put("x", fresh())
 		take(s)
-		if table.Put("x", make()); take(s) != "" {
-			t.Errorf("%T: an equal object is a change", *make())
+		if table.Put("x", fresh()); take(s) != "" {
+			t.Errorf("%T: an equal object is a change", *fresh())
 		}
-		o := make()
+		o := fresh()
 		change(o)
 		if table.Put("x", o); take(s) == "" {
 			t.Errorf("%T: change %d is none", *o, i)

@@ -81,10 +81,12 @@ func check(t testing.TB, txn nb.Txn, text string) {
 	}
 }
 
-func TestPlan(t *testing.T) {
+func TestPlan(t *testing.T) { onEachSchema(t, testPlan) }
+
+func testPlan(t *testing.T, schema string) {
 	blue, red := owner("subnet", "blue"), owner("subnet", "red")
 	web, dns := owner("pod", "default/web"), owner("pod", "default/dns")
-	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+	server := ovstest.StartServer(t, schema)
 	conn := dial(t, server)
 	steps := []struct {
 		name  string
@@ -145,8 +147,10 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestMembersAreMutated(t *testing.T) {
-	conn := dial(t, ovstest.StartServer(t, ovstest.NorthboundSchema))
+func TestMembersAreMutated(t *testing.T) { onEachSchema(t, testMembersAreMutated) }
+
+func testMembersAreMutated(t *testing.T, schema string) {
+	conn := dial(t, ovstest.StartServer(t, schema))
 	o := owner("group", "s")
 	apply(t, conn, want(o, set("s", "10.0.0.1", "10.0.0.2")))
 	txn := apply(t, conn, want(o, set("s", "10.0.0.2", "10.0.0.3")))
@@ -159,8 +163,10 @@ func TestMembersAreMutated(t *testing.T) {
 	check(t, apply(t, conn, want(o, set("s", "10.0.0.3", "10.0.0.2"))), ``)
 }
 
-func TestAdoptsOnlyKubeOVN(t *testing.T) {
-	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+func TestAdoptsOnlyKubeOVN(t *testing.T) { onEachSchema(t, testAdoptsOnlyKubeOVN) }
+
+func testAdoptsOnlyKubeOVN(t *testing.T, schema string) {
+	server := ovstest.StartServer(t, schema)
 	server.Nbctl("ls-add", "stranger")
 	server.Nbctl("ls-add", "theirs", "--", "set", "Logical_Switch", "theirs", "external_ids:vendor=kube-ovn", "external_ids:note=keep")
 	server.Nbctl("lsp-add", "theirs", "web.default", "--", "set", "Logical_Switch_Port", "web.default", "external_ids:vendor=kube-ovn")
@@ -180,8 +186,10 @@ func TestAdoptsOnlyKubeOVN(t *testing.T) {
 	}
 }
 
-func TestFencing(t *testing.T) {
-	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+func TestFencing(t *testing.T) { onEachSchema(t, testFencing) }
+
+func testFencing(t *testing.T, schema string) {
+	server := ovstest.StartServer(t, schema)
 	old := dial(t, server)
 	apply(t, old, want(owner("subnet", "a"), ls("a")))
 	young := dial(t, server)
@@ -195,8 +203,10 @@ func TestFencing(t *testing.T) {
 	}
 }
 
-func TestRefusedLeavesEverything(t *testing.T) {
-	conn := dial(t, ovstest.StartServer(t, ovstest.NorthboundSchema))
+func TestRefusedLeavesEverything(t *testing.T) { onEachSchema(t, testRefusedLeavesEverything) }
+
+func testRefusedLeavesEverything(t *testing.T, schema string) {
+	conn := dial(t, ovstest.StartServer(t, schema))
 	bad := acl("a", "g", "ip", 99999) // priority is 0 to 32767
 	txn := nb.Plan(conn, []nb.Want{want(owner("subnet", "a"), ls("a")), want(owner("group", "g"), group("g"), bad)})
 	if err := conn.Commit(t.Context(), txn); !errors.Is(err, nb.ErrRefused) {
@@ -205,8 +215,10 @@ func TestRefusedLeavesEverything(t *testing.T) {
 	check(t, apply(t, conn, want(owner("subnet", "a"), ls("a"))), `+ @Logical_Switch/a (subnet/a)`)
 }
 
-func TestSomebodyElsesHand(t *testing.T) {
-	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+func TestSomebodyElsesHand(t *testing.T) { onEachSchema(t, testSomebodyElsesHand) }
+
+func testSomebodyElsesHand(t *testing.T, schema string) {
+	server := ovstest.StartServer(t, schema)
 	conn := dial(t, server)
 	web := want(owner("pod", "default/web"), lsp("web", "blue", "m 1"))
 	apply(t, conn, want(owner("subnet", "blue"), ls("blue")), web)
@@ -273,10 +285,12 @@ func (w world) wants(r *rand.Rand, old world) []nb.Want {
 	return list
 }
 
-// TestRandomWorlds goes from world to world in batches of any size, with blocked owners retried, and compares each result
+func TestRandomWorlds(t *testing.T) { onEachSchema(t, testRandomWorlds) }
+
+// testRandomWorlds goes from world to world in batches of any size, with blocked owners retried, and compares each result
 // with what a fresh process sees.
-func TestRandomWorlds(t *testing.T) {
-	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+func testRandomWorlds(t *testing.T, schema string) {
+	server := ovstest.StartServer(t, schema)
 	conn := dial(t, server)
 	old := world{}
 	for seed := range 200 {
