@@ -2,7 +2,6 @@ package vswitch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 
@@ -25,20 +24,17 @@ func (c *Client) Bridge(ctx context.Context, name string) (*Bridge, error) {
 // EnsureBridge creates the bridge together with the given ports, or sets the datapath type, the fail mode and the given keys
 // of other_config and external_ids of the one that is there. Nothing is written when all of it holds already.
 func (c *Client) EnsureBridge(ctx context.Context, want Bridge, ports ...Port) error {
-	rows, err := find(ctx, c, func(b *Bridge) bool { return b.Name == want.Name })
+	err := c.commit(ctx, func(ctx context.Context) ([]ovsdb.Operation, error) {
+		rows, err := find(ctx, c, func(b *Bridge) bool { return b.Name == want.Name })
+		if err != nil {
+			return nil, err
+		}
+		if len(rows) == 0 {
+			return c.createBridge(ctx, want, ports)
+		}
+		return c.updateBridge(rows[0], want)
+	})
 	if err != nil {
-		return fmt.Errorf("bridge %s: %w", want.Name, err)
-	}
-	var ops []ovsdb.Operation
-	if len(rows) == 0 {
-		ops, err = c.createBridge(ctx, want, ports)
-	} else {
-		ops, err = c.updateBridge(rows[0], want)
-	}
-	if err != nil {
-		return fmt.Errorf("bridge %s: %w", want.Name, err)
-	}
-	if err := c.transact(ctx, ops...); err != nil {
 		return fmt.Errorf("bridge %s: %w", want.Name, err)
 	}
 	return nil
@@ -95,24 +91,20 @@ func (c *Client) updateBridge(have *Bridge, want Bridge) ([]ovsdb.Operation, err
 
 // DelBridge removes the bridge with all its ports. Absent is fine.
 func (c *Client) DelBridge(ctx context.Context, name string) error {
-	b, err := c.Bridge(ctx, name)
-	if errors.Is(err, ErrNoBridge) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("remove %w", err)
-	}
-	top, err := c.root(ctx)
-	if err != nil {
-		return fmt.Errorf("remove bridge %s: %w", name, err)
-	}
-	ops, err := c.db.Where(top).Mutate(top, model.Mutation{
-		Field: &top.Bridges, Mutator: ovsdb.MutateOperationDelete, Value: []string{b.UUID},
+	err := c.commit(ctx, func(ctx context.Context) ([]ovsdb.Operation, error) {
+		rows, err := find(ctx, c, func(b *Bridge) bool { return b.Name == name })
+		if err != nil || len(rows) == 0 {
+			return nil, err
+		}
+		top, err := c.root(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return c.db.Where(top).Mutate(top, model.Mutation{
+			Field: &top.Bridges, Mutator: ovsdb.MutateOperationDelete, Value: []string{rows[0].UUID},
+		})
 	})
 	if err != nil {
-		return fmt.Errorf("remove bridge %s: %w", name, err)
-	}
-	if err := c.transact(ctx, ops...); err != nil {
 		return fmt.Errorf("remove bridge %s: %w", name, err)
 	}
 	return nil

@@ -52,7 +52,10 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 	c.db, err = client.NewOVSDBClient(dbModel,
 		client.WithEndpoint(cfg.Endpoint),
 		client.WithLogger(&cfg.Log),
-		client.WithInactivityCheck(3*cfg.Timeout, cfg.Timeout, forever()))
+		// Without an inactivity check: with one, a Transact that ends while the connection is lost sends on a closed channel
+		// and panics (the race detector shows it). A unix socket tells of a server that is gone, and one that hangs is what
+		// the deadlines are for.
+		client.WithReconnect(cfg.Timeout, forever()))
 	if err != nil {
 		return nil, fmt.Errorf("Open_vSwitch client: %w", err)
 	}
@@ -147,21 +150,29 @@ func (c *Client) deadline(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeout(ctx, c.timeout)
 }
 
-// transact commits all operations or none. No operation is no round trip.
-func (c *Client) transact(ctx context.Context, ops ...ovsdb.Operation) error {
-	if len(ops) == 0 {
-		return nil
-	}
+// commit makes one transaction of what build returns; no operation is no round trip. When the connection is lost under it, it
+// is not known whether the transaction was carried out, so build is asked again once there is a new connection: it
+// compares with what is there then.
+func (c *Client) commit(ctx context.Context, build func(context.Context) ([]ovsdb.Operation, error)) error {
 	ctx, cancel := c.deadline(ctx)
 	defer cancel()
-	results, err := c.db.Transact(ctx, ops...)
-	if err != nil {
-		return err
+	for {
+		ops, err := build(ctx)
+		if err != nil || len(ops) == 0 {
+			return err
+		}
+		results, err := c.db.Transact(ctx, ops...)
+		if err == nil {
+			_, err = ovsdb.CheckOperationResults(results, ops)
+			return err
+		}
+		if !errors.Is(err, client.ErrNotConnected) {
+			return err
+		}
+		if err := c.Sync(ctx); err != nil {
+			return err
+		}
 	}
-	if _, err := ovsdb.CheckOperationResults(results, ops); err != nil {
-		return err
-	}
-	return nil
 }
 
 // Sync returns when the cache has everything that was committed before, also by a call of ours that ran into its
@@ -170,14 +181,23 @@ func (c *Client) transact(ctx context.Context, ops ...ovsdb.Operation) error {
 func (c *Client) Sync(ctx context.Context) error {
 	ctx, cancel := c.deadline(ctx)
 	defer cancel()
-	if c.db.Echo(ctx) == nil {
-		return nil
+	for {
+		err := c.db.Echo(ctx)
+		if err != nil {
+			// Only Transact waits for a new connection. Without an operation it is an echo that does.
+			_, err = c.db.Transact(ctx)
+		}
+		if err == nil {
+			return nil
+		}
+		// A connection that was lost just now is not dialed anew before libovsdb has seen that.
+		if !errors.Is(err, client.ErrNotConnected) {
+			return fmt.Errorf("the Open_vSwitch database does not answer: %w", err)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the Open_vSwitch database does not answer: %w", ctx.Err())
+		}
 	}
-	// Only Transact waits for a new connection. Without an operation it is an echo that does.
-	if _, err := c.db.Transact(ctx); err != nil {
-		return fmt.Errorf("the Open_vSwitch database does not answer: %w", err)
-	}
-	return nil
 }
 
 // find lists the cached rows for which keep holds. It waits while the cache is being refilled after a reconnect.

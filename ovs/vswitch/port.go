@@ -28,11 +28,8 @@ type Port struct {
 // AddPort puts a new port on its bridge, in one transaction. Rows in its way go in the same transaction: a port of
 // the same name, and every port that claims the same iface-id (the sandbox of a Pod that came before).
 func (c *Client) AddPort(ctx context.Context, p Port) error {
-	ops, err := c.addPort(ctx, p)
+	err := c.commit(ctx, func(ctx context.Context) ([]ovsdb.Operation, error) { return c.addPort(ctx, p) })
 	if err != nil {
-		return fmt.Errorf("add port %s: %w", p.Name, err)
-	}
-	if err := c.transact(ctx, ops...); err != nil {
 		return fmt.Errorf("add port %s: %w", p.Name, err)
 	}
 	return nil
@@ -91,22 +88,21 @@ func (c *Client) insertPort(p Port, n int) (string, []ovsdb.Operation, error) {
 // EnsurePort makes the port be on its bridge as described, and writes nothing when it is. What is there already is changed
 // in place, so that the device keeps its addresses; external_ids of others (ovn-installed) stay.
 func (c *Client) EnsurePort(ctx context.Context, p Port) error {
-	have, err := c.Interfaces(ctx, func(i *Interface) bool { return i.Name == p.Name })
+	err := c.commit(ctx, func(ctx context.Context) ([]ovsdb.Operation, error) {
+		have, err := c.Interfaces(ctx, func(i *Interface) bool { return i.Name == p.Name })
+		if err != nil {
+			return nil, err
+		}
+		on, err := c.BridgeOf(ctx, p.Name)
+		if err != nil {
+			return nil, err
+		}
+		if len(have) == 0 || on != p.Bridge {
+			return c.addPort(ctx, p)
+		}
+		return c.updateInterface(have[0], p)
+	})
 	if err != nil {
-		return fmt.Errorf("port %s: %w", p.Name, err)
-	}
-	on, err := c.BridgeOf(ctx, p.Name)
-	if err != nil {
-		return fmt.Errorf("port %s: %w", p.Name, err)
-	}
-	if len(have) == 0 || on != p.Bridge {
-		return c.AddPort(ctx, p)
-	}
-	ops, err := c.updateInterface(have[0], p)
-	if err != nil {
-		return fmt.Errorf("port %s: %w", p.Name, err)
-	}
-	if err := c.transact(ctx, ops...); err != nil {
 		return fmt.Errorf("port %s: %w", p.Name, err)
 	}
 	return nil
@@ -144,11 +140,8 @@ func (c *Client) updateInterface(have *Interface, p Port) ([]ovsdb.Operation, er
 // DelPorts removes the ports that hold these interfaces, in one transaction; no interface is no transaction. OVS lets go of
 // the devices and removes the internal ones.
 func (c *Client) DelPorts(ctx context.Context, ifaces []*Interface) error {
-	ops, err := c.removeOps(ctx, ifaces)
+	err := c.commit(ctx, func(ctx context.Context) ([]ovsdb.Operation, error) { return c.removeOps(ctx, ifaces) })
 	if err != nil {
-		return fmt.Errorf("remove ports: %w", err)
-	}
-	if err := c.transact(ctx, ops...); err != nil {
 		return fmt.Errorf("remove ports: %w", err)
 	}
 	return nil

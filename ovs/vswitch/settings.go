@@ -21,29 +21,33 @@ func (c *Client) ExternalIDs(ctx context.Context) (map[string]string, error) {
 // want stay. It writes only what differs and nothing at all when nothing does: each write makes
 // ovn-controller recompute everything.
 func (c *Client) SetExternalIDs(ctx context.Context, want map[string]string) error {
-	r, err := c.root(ctx)
-	if err != nil {
-		return fmt.Errorf("set Open_vSwitch external_ids: %w", err)
-	}
-	var gone []string
-	set := map[string]string{}
-	for k, v := range want {
-		have, ok := r.ExternalIDs[k]
-		if ok && have != v {
-			gone = append(gone, k)
+	err := c.commit(ctx, func(ctx context.Context) ([]ovsdb.Operation, error) {
+		r, err := c.root(ctx)
+		if err != nil {
+			return nil, err
 		}
-		if v != "" && have != v {
-			set[k] = v
-		}
-	}
-	ops, err := c.mutateExternalIDs(r, gone, set)
+		gone, set := diff(r.ExternalIDs, want)
+		return c.mutateExternalIDs(r, gone, set)
+	})
 	if err != nil {
-		return fmt.Errorf("set Open_vSwitch external_ids: %w", err)
-	}
-	if err := c.transact(ctx, ops...); err != nil {
 		return fmt.Errorf("set Open_vSwitch external_ids: %w", err)
 	}
 	return nil
+}
+
+// diff says which keys have to go, and which have to be put in after that.
+func diff(have, want map[string]string) (gone []string, set map[string]string) {
+	set = map[string]string{}
+	for k, v := range want {
+		old, ok := have[k]
+		if ok && old != v {
+			gone = append(gone, k)
+		}
+		if v != "" && old != v {
+			set[k] = v
+		}
+	}
+	return gone, set
 }
 
 // mutateExternalIDs removes first: inserting into a map keeps the value of a key that is there (RFC 7047, section 5.1).
