@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -203,6 +205,28 @@ func (e *env) follow(t testing.TB, obj client.Object, missing func(client.Object
 	return time.Since(began)
 }
 
+// awaitEvent waits for a Warning about an object of that name, whose text has all those parts.
+func (e *env) awaitEvent(t testing.TB, namespace, name, reason string, parts ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
+	defer cancel()
+	var texts []string
+	about := []client.ListOption{client.InNamespace(namespace), client.MatchingFields{"involvedObject.name": name}}
+	err := e.watchAll(ctx, &corev1.Event{}, about, func(found client.Object) bool {
+		event, _ := found.(*corev1.Event)
+		if event == nil {
+			return false
+		}
+		texts = append(texts, event.Reason+": "+event.Message)
+		missing := func(part string) bool { return !strings.Contains(event.Message, part) }
+		return event.Type == corev1.EventTypeWarning && event.Reason == reason && !slices.ContainsFunc(parts, missing)
+	})
+	if err != nil {
+		t.Fatalf("no Warning %s about %s that says %q (%v), but %q", reason, name, parts, err, texts)
+	}
+	return texts[len(texts)-1]
+}
+
 func kindOf(e *env, obj client.Object) string {
 	gvk, _ := apiutil.GVKForObject(obj, e.client.Scheme()) // empty for what the scheme does not know
 	return gvk.Kind
@@ -210,41 +234,56 @@ func kindOf(e *env, obj client.Object) string {
 
 // watch shows an object to done as it is and after each change, nil when it does not exist, until done says so.
 func (e *env) watch(ctx context.Context, obj client.Object, done func(client.Object) bool) error {
+	one := []client.ListOption{client.InNamespace(obj.GetNamespace()), client.MatchingFields{"metadata.name": obj.GetName()}}
+	return e.watchAll(ctx, obj, one, func(found client.Object) bool {
+		if found != nil {
+			copyInto(obj, found)
+		}
+		return done(found)
+	})
+}
+
+// watchAll does so for all objects of obj's kind that the options select. nil means that there is none, or one less.
+func (e *env) watchAll(ctx context.Context, obj client.Object, options []client.ListOption, done func(client.Object) bool) error {
 	gvk, err := apiutil.GVKForObject(obj, e.client.Scheme())
 	if err != nil {
 		return err
 	}
 	gvk.Kind += "List"
-	one := []client.ListOption{client.InNamespace(obj.GetNamespace()), client.MatchingFields{"metadata.name": obj.GetName()}}
 	for {
 		made, err := e.client.Scheme().New(gvk)
 		if err != nil {
 			return err
 		}
 		list := made.(client.ObjectList)
-		if err := e.client.List(ctx, list, one...); err != nil {
+		if err := e.client.List(ctx, list, options...); err != nil {
 			return err
 		}
-		items, err := meta.ExtractList(list)
-		if err != nil {
+		if ended, err := present(list, done); ended || err != nil {
 			return err
 		}
-		var found client.Object
-		if len(items) > 0 {
-			found = items[0].(client.Object)
-		}
-		if keep(obj, found); done(found) {
-			return nil
-		}
-		from := append(one, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}})
-		if ended, err := e.changes(ctx, list, obj, done, from); ended || err != nil {
+		if ended, err := e.changes(ctx, list, done, options); ended || err != nil {
 			return err
 		}
 	}
 }
 
+func present(list client.ObjectList, done func(client.Object) bool) (bool, error) {
+	items, err := meta.ExtractList(list)
+	if err != nil {
+		return false, err
+	}
+	for _, item := range items {
+		if done(item.(client.Object)) {
+			return true, nil
+		}
+	}
+	return len(items) == 0 && done(nil), nil
+}
+
 // changes ends without an error when the watch was cut, as every watch is some day.
-func (e *env) changes(ctx context.Context, list client.ObjectList, obj client.Object, done func(client.Object) bool, from []client.ListOption) (bool, error) {
+func (e *env) changes(ctx context.Context, list client.ObjectList, done func(client.Object) bool, options []client.ListOption) (bool, error) {
+	from := append(slices.Clone(options), &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}})
 	w, err := e.client.Watch(ctx, list, from...)
 	if err != nil {
 		return false, err
@@ -260,7 +299,7 @@ func (e *env) changes(ctx context.Context, list client.ObjectList, obj client.Ob
 			if event.Type == watch.Deleted {
 				found = nil
 			}
-			if keep(obj, found); done(found) {
+			if done(found) {
 				return true, nil
 			}
 		case <-ctx.Done():
@@ -269,11 +308,8 @@ func (e *env) changes(ctx context.Context, list client.ObjectList, obj client.Ob
 	}
 }
 
-// keep copies what was found into the object that the test holds.
-func keep(obj, found client.Object) {
-	if found == nil {
-		return
-	}
+// copyInto copies what was found into the object that the test holds.
+func copyInto(obj, found client.Object) {
 	data, err := runtime.DefaultUnstructuredConverter.ToUnstructured(found)
 	if err == nil {
 		err = runtime.DefaultUnstructuredConverter.FromUnstructured(data, obj)

@@ -61,8 +61,43 @@ func update[T client.Object](t testing.TB, e *env, obj T, change func(T)) {
 // namespace makes a Namespace.
 func (e *env) namespace(t testing.TB, name string, labels map[string]string) string {
 	t.Helper()
+	t.Cleanup(func() { e.nothingLeft(t, name) })
 	e.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})
 	return name
+}
+
+// nothingLeft looks for parts of Pods of a Namespace that is gone.
+func (e *env) nothingLeft(t testing.TB, namespace string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timeLimit)
+	defer cancel()
+	var ips v1.IPList
+	if err := e.client.List(ctx, &ips); err != nil {
+		t.Error(err)
+	}
+	for _, ip := range ips.Items {
+		if ip.Spec.Namespace == namespace {
+			t.Errorf("IP %s is left over", ip.Name)
+		}
+	}
+	seen := map[string]string{}
+	ports, err := inCentral(ctx, e.Cluster, "nb", "ovn-nbctl", "--bare", "--columns=name", "list", "Logical_Switch_Port")
+	if err != nil {
+		t.Error(err)
+	}
+	seen["NB"] = ports
+	for _, node := range e.Nodes() {
+		if seen[node], err = e.Run(ctx, node, "ovs-vsctl", "--bare", "--columns=external_ids", "list", "Interface"); err != nil {
+			t.Error(err)
+		}
+	}
+	for where, text := range seen {
+		for word := range strings.FieldsSeq(text) {
+			if strings.HasSuffix(word, "."+namespace) {
+				t.Errorf("port %s is left over in %s", word, where)
+			}
+		}
+	}
 }
 
 // subnet makes a Subnet, with changes where the test needs them, and waits until it is Ready.
@@ -106,13 +141,18 @@ func pod(namespace, name, node string) *corev1.Pod {
 func agnhost(port int) corev1.Container {
 	return corev1.Container{
 		Name: "agnhost", Image: agnhostImage,
-		Args: []string{"netexec", fmt.Sprint("--http-port=", port), fmt.Sprint("--udp-port=", port)},
-		ReadinessProbe: &corev1.Probe{
-			ProbeHandler:     corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/healthz", Port: intstr.FromInt(port)}},
-			PeriodSeconds:    1,
-			FailureThreshold: 3,
-			TimeoutSeconds:   5,
-		},
+		Args:         []string{"netexec", fmt.Sprint("--http-port=", port), fmt.Sprint("--udp-port=", port)},
+		StartupProbe: probe("/healthz", port),
+	}
+}
+
+// probe is one of the kubelet's over HTTP. A startup probe ends with its first success, so that it costs nothing later.
+func probe(path string, port int) *corev1.Probe {
+	return &corev1.Probe{
+		ProbeHandler:     corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt(port)}},
+		PeriodSeconds:    1,
+		FailureThreshold: 120,
+		TimeoutSeconds:   5,
 	}
 }
 
