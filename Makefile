@@ -68,7 +68,7 @@ summary: ## Count the results of the last run of tests
 	@passed=$$(cat dist/test-*.json | grep '"Action":"pass"' | grep -c '"Test":') || true; \
 	failed=$$(cat dist/test-*.json | grep '"Action":"fail"' | grep -c '"Test":') || true; \
 	skipped=$$(cat dist/test-*.json | grep '"Action":"skip"' | grep -c '"Test":') || true; \
-	echo "$$passed passed, $$skipped skipped, $$failed failed"
+	echo "$$passed passed, $$failed failed, $$skipped skipped"
 
 ##@ Verify
 
