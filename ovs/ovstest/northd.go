@@ -73,8 +73,12 @@ func (n *Northd) AddChassis(name, ip string) {
 	n.Sbctl("chassis-add", name, "geneve", ip)
 }
 
-// Bind puts a port on a chassis, as the ovn-controller there would when the interface appears.
-func (n *Northd) Bind(port, chassis string) {
+// Bind puts ports on a chassis, as the ovn-controller there would when the interfaces appear.
+func (n *Northd) Bind(chassis string, ports ...string) {
 	n.tb.Helper()
-	n.Sbctl("lsp-bind", port, chassis)
+	var args []string
+	for _, port := range ports {
+		args = append(args, "--", "--may-exist", "lsp-bind", port, chassis)
+	}
+	n.Sbctl(args...)
 }

@@ -26,8 +26,8 @@ func gateways(tb testing.TB) *ovstest.Northd {
 		n.AddChassis("c"+node, []string{"192.0.2.1", "192.0.2.2"}[i])
 	}
 	n.Sync()
-	n.Bind("n1", "cn1")
-	n.Bind("n2", "cn2")
+	n.Bind("cn1", "n1")
+	n.Bind("cn2", "n2")
 	return n
 }
 

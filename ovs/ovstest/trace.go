@@ -61,7 +61,7 @@ func (t *Tracer) start(sb string) {
 	}
 	pidfile := t.ctl + ".pid"
 	run(t.tb, "ovn-trace", "--db="+sb, "--no-leader-only", "--detach", "--no-chdir", "--unixctl="+t.ctl, "--pidfile="+pidfile, "-vconsole:off")
-	t.tb.Cleanup(t.close)
+	t.tb.Cleanup(t.Close)
 	text, err := os.ReadFile(pidfile)
 	if err != nil {
 		t.tb.Fatal(err)
@@ -71,7 +71,8 @@ func (t *Tracer) start(sb string) {
 	}
 }
 
-func (t *Tracer) close() {
+// Close ends the process; the end of the test does so too.
+func (t *Tracer) Close() {
 	_, _ = control(t.ctl, "exit")
 	_, _ = syscall.Wait4(t.pid, nil, 0, nil)
 }

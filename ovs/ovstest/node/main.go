@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -81,9 +82,25 @@ func prepare() error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
+	if err := scratch(); err != nil {
+		return err
+	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find lo: %w", err)
 	}
 	return netlink.LinkSetUp(lo)
+}
+
+// scratch makes temporary files go with the namespaces, also when the tests are killed. It does not cover /tmp itself, where
+// `go test` expects profiles.
+func scratch() error {
+	dir := filepath.Join(os.TempDir(), "heddle-test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755"); err != nil {
+		return fmt.Errorf("mount %s: %w", dir, err)
+	}
+	return os.Setenv("TMPDIR", dir)
 }

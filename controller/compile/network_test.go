@@ -1,0 +1,179 @@
+package compile_test
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+
+	"github.com/heddle-net/heddle/controller/compile"
+	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/ovstest"
+)
+
+// network is what OVN makes of a cluster, without a datapath: compile, plan, commit, ovn-northd, ovn-trace.
+//
+// What ovn-trace cannot show, and the sandbox must: that a node's ovn-controller installs these flows, tunnels and their
+// MTU, ARP and neighbour answers that pinctrl gives at run time, learned MAC bindings, and what the node itself does with a
+// packet that leaves by its port (routes, masquerade). It also takes every port for resident; see ovstest.Tracer.
+type network struct {
+	t    testing.TB
+	ovn  *ovstest.Northd
+	conn *nb.Conn
+
+	world   world
+	tracers map[int]*ovstest.Tracer // by node
+	macs    map[netip.Addr]string   // of gateways, as OVN answers
+}
+
+const maxNodes = 3
+
+func newNetwork(t testing.TB) *network {
+	t.Helper()
+	n := &network{t: t, ovn: ovstest.StartNorthd(t)}
+	for i := range maxNodes {
+		n.ovn.AddChassis(chassis(i), fmt.Sprintf("192.0.2.%d", i+1))
+	}
+	var err error
+	if n.conn, err = nb.Dial(t.Context(), nb.Config{Endpoints: []string{n.ovn.NB.Endpoint}, Log: logr.Discard()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.conn.Close)
+	if err := n.conn.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func chassis(node int) string { return fmt.Sprintf("chassis-%d", node) }
+
+// become makes the network that of another cluster, whatever it was before.
+func (n *network) become(w world) {
+	n.t.Helper()
+	s := fill(state.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join"}, w.objects())
+	owners, outputs := compileAll(s)
+	for _, owner := range n.conn.Owners() {
+		if _, ok := outputs[owner]; !ok {
+			owners, outputs[owner] = append(owners, owner), compile.Output{}
+		}
+	}
+	for pending := owners; len(pending) > 0; {
+		wants := make([]nb.Want, len(pending))
+		for i, owner := range pending {
+			wants[i] = nb.Want{Owner: owner, Rows: outputs[owner].Rows}
+		}
+		n.conn.Sync()
+		txn := nb.Plan(n.conn, wants)
+		if err := n.conn.Commit(n.t.Context(), txn); err != nil {
+			n.t.Fatalf("%v\n%s", err, txn)
+		}
+		if pending = nil; !txn.Empty() { // what waited for others may go on now
+			for _, blocked := range txn.Blocked {
+				pending = append(pending, blocked.Owner)
+			}
+		}
+	}
+	n.ovn.Sync()
+	for i, node := range w.nodes {
+		if node.addressed {
+			n.ovn.Bind(chassis(i), node.port())
+		}
+	}
+	n.ovn.Sync()
+	for _, tracer := range n.tracers {
+		tracer.Close()
+	}
+	n.world, n.tracers, n.macs = w, make(map[int]*ovstest.Tracer), make(map[netip.Addr]string)
+}
+
+// from is the view of the node that a packet starts on: that is where OVN's logical router runs.
+func (n *network) from(node int) *ovstest.Tracer {
+	n.t.Helper()
+	if n.tracers[node] == nil {
+		n.tracers[node] = n.ovn.Tracer(chassis(node))
+	}
+	return n.tracers[node]
+}
+
+// host is who can send: a Pod, or a node by its join port.
+type host struct {
+	port, mac string
+	node      int
+	subnet    subnet
+	addrs     []netip.Addr
+}
+
+// addr is the host's address of the family of another one.
+func (h host) addr(like netip.Addr) (netip.Addr, bool) {
+	for _, a := range h.addrs {
+		if a.Is4() == like.Is4() {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// send traces a packet as the host would send it: to the neighbour's MAC when the destination is in its own Subnet, else to
+// the gateway's. neighbour "" is a MAC that nobody has.
+func (n *network) send(h host, dst netip.Addr, neighbour string) ovstest.Trace {
+	n.t.Helper()
+	src, ok := h.addr(dst)
+	if !ok {
+		n.t.Fatalf("%s has no address of the family of %s", h.port, dst)
+	}
+	mac := neighbour
+	if gateway, outside := h.subnet.gatewayTo(dst); outside {
+		mac = n.gatewayMAC(h, gateway)
+	}
+	if mac == "" {
+		mac = "0a:58:ff:ff:ff:ff"
+	}
+	return n.from(h.node).Ask(fmt.Sprintf(`inport == %q && eth.src == %s && eth.dst == %s && ip.ttl == 64 && %s.src == %s && %[4]s.dst == %[6]s && udp.dst == 53`,
+		h.port, h.mac, mac, family(dst), src, dst))
+}
+
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "ip4"
+	}
+	return "ip6"
+}
+
+// gatewayMAC asks OVN as an IPv4 host would. ovn-trace 23.03 aborts on the answer to a neighbour solicitation (nd_na_router),
+// so that IPv6 takes what ovn-northd has made of the router's port.
+func (n *network) gatewayMAC(h host, gateway netip.Addr) string {
+	n.t.Helper()
+	if mac, ok := n.macs[gateway]; ok {
+		return mac
+	}
+	if gateway.Is4() {
+		n.macs[gateway] = n.whoHas(h, gateway)
+	} else {
+		port := n.ovn.Sbctl("--bare", "--columns=mac", "find", "Port_Binding", "logical_port=ovn-cluster-"+h.subnet.name)
+		n.macs[gateway], _, _ = strings.Cut(port, " ")
+	}
+	if n.macs[gateway] == "" {
+		n.t.Fatalf("%s: nobody answers for the gateway %s", h.port, gateway)
+	}
+	return n.macs[gateway]
+}
+
+var answeredMAC = regexp.MustCompile(`(?m)^arp\.sha = ([0-9a-f:]{17});$`)
+
+// whoHas is the MAC in the answer to an ARP request, "" when nobody answers.
+func (n *network) whoHas(h host, target netip.Addr) string {
+	n.t.Helper()
+	src, _ := h.addr(target)
+	trace := n.from(h.node).Ask(fmt.Sprintf(`inport == %q && eth.src == %s && eth.dst == ff:ff:ff:ff:ff:ff && arp.op == 1 && arp.sha == %[2]s && arp.spa == %s && arp.tpa == %s`,
+		h.port, h.mac, src, target))
+	found := answeredMAC.FindStringSubmatch(trace.Text)
+	if found == nil || !slices.Equal(trace.Out, []string{h.port}) {
+		return ""
+	}
+	return found[1]
+}
