@@ -33,7 +33,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 	t.Run("no port in NB", func(t *testing.T) {
 		r.in(t)
 		s := short(r.web(20))
-		r.NBCtl("lsp-del", "web.default")
+		r.NBCtl("--wait=hv", "lsp-del", "web.default")
 		s.fails("ADD", 11, "Pod default/web: interface "+port.HostName(s.id, "eth0")+": "+deadline+
 			"\novn-controller has not installed logical port web.default")
 		s.clean()
@@ -41,7 +41,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 	t.Run("the port waits for another Pod of that name", func(t *testing.T) {
 		r.in(t)
 		s := short(r.web(21))
-		r.NBCtl("lsp-set-options", "web.default", "iface-id-ver=uid-of-another")
+		r.NBCtl("--wait=hv", "lsp-set-options", "web.default", "iface-id-ver=uid-of-another")
 		s.fails("ADD", 11, "Pod default/web: interface "+port.HostName(s.id, "eth0")+": "+deadline+
 			"\novn-controller has not installed logical port web.default")
 		s.clean()
@@ -201,7 +201,7 @@ func TestStaticPod(t *testing.T) {
 func TestConfigureFailsFirst(t *testing.T) {
 	r := newRig(t)
 	s := r.web(46)
-	r.NBCtl("lsp-del", "web.default")
+	r.NBCtl("--wait=hv", "lsp-del", "web.default")
 	s.config["routes"] = []map[string]string{{"dst": "192.0.2.0/24", "gw": "203.0.113.1"}}
 	begin := time.Now()
 	s.fails("ADD", 999, "configure eth0 in "+s.netns+": add route 192.0.2.0/24 via 203.0.113.1: network is unreachable")

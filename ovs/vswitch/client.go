@@ -66,10 +66,10 @@ func Connect(ctx context.Context, cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// forever is a backoff that never gives up: libovsdb panics when its own does.
+// forever is a backoff that never gives up: libovsdb panics when its own does. A unix socket costs next to nothing to try.
 func forever() backoff.BackOff {
 	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval, b.MaxElapsedTime = 50*time.Millisecond, time.Second, 0
+	b.InitialInterval, b.MaxInterval, b.MaxElapsedTime = 20*time.Millisecond, 250*time.Millisecond, 0
 	return b
 }
 
