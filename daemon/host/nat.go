@@ -16,22 +16,25 @@ const (
 // nat is the table that hides Pods of natOutgoing Subnets behind the node when they talk to the outside. The number of
 // rules does not depend on the cluster: what changes are elements of sets.
 //
-// Inside, and so never masqueraded: Subnets, the join network, Services, nodes. A reply to a connection from the outside is
+// Inside, and so not masqueraded: Subnets, the join network, Services, nodes. A reply to a connection from the outside is
 // not masqueraded either, since nat chains see only the first packet of a connection.
+//
+// The exception is a connection from inside to a port of the node that somebody (portmap, for a hostPort) translates to a Pod:
+// OVN would bring the Pod's answer to the client directly, past the node that has to translate it back.
 func (c *compiler) nat(join map[int]joinFamily, subnets []subnet) {
 	table := Table{Family: "inet"}
 	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: prioritySNAT}
 	for _, f := range []int{4, 6} {
-		sets, rule := c.natFamily(f, join, subnets)
+		sets, rules := c.natFamily(f, join, subnets)
 		table.Sets = append(table.Sets, sets...)
-		post.Rules = append(post.Rules, rule)
+		post.Rules = append(post.Rules, rules...)
 	}
 	table.Chains = []Chain{post}
 	table.sort()
 	c.out.Segments = append(c.out.Segments, Segment{Name: "nat", Tables: []Table{table}})
 }
 
-func (c *compiler) natFamily(f int, join map[int]joinFamily, subnets []subnet) ([]Set, Rule) {
+func (c *compiler) natFamily(f int, join map[int]joinFamily, subnets []subnet) ([]Set, []Rule) {
 	v, ip, typ := "-v4", "ip", "ipv4_addr"
 	if f == 6 {
 		v, ip, typ = "-v6", "ip6", "ipv6_addr"
@@ -42,8 +45,13 @@ func (c *compiler) natFamily(f int, join map[int]joinFamily, subnets []subnet) (
 		{Name: "cluster" + v, Type: typ, Interval: true, Elements: disjoint(inside)},
 		{Name: "nodes" + v, Type: typ, Elements: c.nodesOf(f)},
 	}
-	return sets, newRule(ip + " saddr @nat-outgoing" + v + " " + ip + " daddr != @cluster" + v + " " +
-		ip + " daddr != @nodes" + v + " masquerade fully-random")
+	translated := "oifname " + LinkOverlay + " ct status dnat " + ip + " saddr "
+	return sets, []Rule{
+		newRule(ip + " saddr @nat-outgoing" + v + " " + ip + " daddr != @cluster" + v + " " +
+			ip + " daddr != @nodes" + v + " masquerade fully-random"),
+		newRule(translated + "@cluster" + v + " masquerade fully-random"),
+		newRule(translated + "@nodes" + v + " masquerade fully-random"),
+	}
 }
 
 // prefixesOf are the natOutgoing Subnets of a family, and all that is inside the cluster.
