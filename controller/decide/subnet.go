@@ -153,7 +153,7 @@ func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []co
 		}
 		return reconcile.Result{}, fmt.Errorf("write the status of Subnet %s: %w", obj.Name, err)
 	}
-	if changed && ready.Status == corev1.ConditionFalse {
+	if changed && warns(ready) {
 		r.events.Eventf(obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileSubnet", "%s", ready.Message)
 	}
 	return reconcile.Result{}, nil
@@ -203,11 +203,28 @@ func (r *Subnets) ready(obj *v1.Subnet, problems []compile.Problem) v1.Condition
 	case outcome.Blocked != "":
 		ready.Reason, ready.Message = outcome.Reason, outcome.Blocked
 	case outcome.Rows == 0:
-		ready.Reason, ready.Message = reasonPending, "waits for the northbound database"
+		return pending(ready, obj.Status.Conditions)
 	default:
 		ready.Status, ready.Reason = corev1.ConditionTrue, reasonReady
 	}
 	return ready
+}
+
+// pending is the condition of what the engine has not looked at. After a restart that is everything: what the controller before
+// has seen to be in force stays so, until this one knows better.
+func pending(ready v1.Condition, last []v1.Condition) v1.Condition {
+	for _, c := range last {
+		if c.Type == ready.Type && c.Status == corev1.ConditionTrue && c.ObservedGeneration == ready.ObservedGeneration {
+			return c
+		}
+	}
+	ready.Reason, ready.Message = reasonPending, "waits for the northbound database"
+	return ready
+}
+
+// warns tells whether a condition that is new deserves an Event. Everything begins as pending.
+func warns(ready v1.Condition) bool {
+	return ready.Status == corev1.ConditionFalse && ready.Reason != reasonPending
 }
 
 func texts(problems []compile.Problem) string {

@@ -38,6 +38,7 @@ func (r *Vpcs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	before := obj.DeepCopy()
 	r.fill(&obj)
 	ready := r.ready(&obj)
+	obj.Status.Standby = ready.Status == corev1.ConditionTrue || r.board.Outcome(vpcOwner(obj.Name)).Rows > 0
 	changed := report.SetCondition(&obj.Status.Conditions, ready)
 	if apiequality.Semantic.DeepEqual(before.Status, obj.Status) {
 		return reconcile.Result{}, nil
@@ -45,7 +46,7 @@ func (r *Vpcs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	if err := r.client.Status().Update(ctx, &obj); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("write the status of Vpc %s: %w", obj.Name, err)
 	}
-	if changed && ready.Status == corev1.ConditionFalse {
+	if changed && warns(ready) {
 		r.events.Eventf(&obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileVpc", "%s", ready.Message)
 	}
 	return reconcile.Result{}, nil
@@ -85,13 +86,13 @@ func (r *Vpcs) fill(obj *v1.Vpc) {
 	if obj.Status.Default {
 		obj.Status.Router, obj.Status.DefaultLogicalSwitch = obj.Name, config.DefaultSubnet
 	}
-	outcome := r.board.Outcome(nb.Owner{Kind: state.KindVpc, Key: obj.Name})
-	obj.Status.Standby = outcome.Rows > 0
 }
+
+func vpcOwner(name string) nb.Owner { return nb.Owner{Kind: state.KindVpc, Key: name} }
 
 func (r *Vpcs) ready(obj *v1.Vpc) v1.Condition {
 	ready := v1.Condition{Type: v1.ConditionReady, Status: corev1.ConditionFalse, ObservedGeneration: obj.Generation}
-	outcome := r.board.Outcome(nb.Owner{Kind: state.KindVpc, Key: obj.Name})
+	outcome := r.board.Outcome(vpcOwner(obj.Name))
 	switch {
 	case !obj.DeletionTimestamp.IsZero():
 		ready.Reason, ready.Message = reasonInUse, "cannot be deleted: it has the Subnets "+some(obj.Status.Subnets)
@@ -100,7 +101,7 @@ func (r *Vpcs) ready(obj *v1.Vpc) v1.Condition {
 	case outcome.Blocked != "":
 		ready.Reason, ready.Message = outcome.Reason, outcome.Blocked
 	case outcome.Rows == 0:
-		ready.Reason, ready.Message = reasonPending, "waits for the northbound database"
+		return pending(ready, obj.Status.Conditions)
 	default:
 		ready.Status, ready.Reason = corev1.ConditionTrue, reasonReady
 	}

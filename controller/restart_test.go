@@ -1,0 +1,60 @@
+package controller_test
+
+import (
+	"fmt"
+	"testing"
+
+	eventsv1 "k8s.io/api/events/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1 "github.com/heddle-net/heddle/crds/v1"
+)
+
+// conditions prints those of all Subnets and Vpcs, with their times.
+func (r *rig) conditions() (text string) {
+	r.Helper()
+	var subnets v1.SubnetList
+	var vpcs v1.VpcList
+	r.must(r.client.List(r.Context(), &subnets))
+	r.must(r.client.List(r.Context(), &vpcs))
+	for _, s := range subnets.Items {
+		text += fmt.Sprintln("Subnet", s.Name, s.Status.Conditions)
+	}
+	for _, s := range vpcs.Items {
+		text += fmt.Sprintln("Vpc", s.Name, s.Status.Standby, s.Status.Conditions)
+	}
+	return text
+}
+
+// TestRestartKeepsConditions: a controller that has not looked yet does not say that a Subnet is out of force, and nobody is
+// warned of what is as it should be.
+func TestRestartKeepsConditions(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.node("n1", "192.0.2.11")
+	for _, name := range []string{"ovn-default", "join"} {
+		r.readySubnet(name)
+	}
+	r.wait(&v1.VpcList{}, "Vpc is Ready", func(obj client.Object) bool {
+		return readyOf(obj.(*v1.Vpc).Status.Conditions).Status == "True"
+	})
+	r.kill()
+	before := r.conditions()
+	r.start("--ovn-nb-addr=unix:/nobody") // it never gets to look
+	// An address is given behind everything that a restart does to its Subnet.
+	r.create(pod("default", "a", "n1", nil))
+	r.allocated("default", "a")
+	r.wait(&v1.SubnetList{}, "the address is counted", func(obj client.Object) bool {
+		return obj.GetName() == "ovn-default" && obj.(*v1.Subnet).Status.V4UsingIPs.String() == "1"
+	})
+	if after := r.conditions(); after != before {
+		t.Errorf("conditions before the restart\n%safter it\n%s", before, after)
+	}
+	var events eventsv1.EventList
+	r.must(r.client.List(t.Context(), &events))
+	for _, e := range events.Items {
+		if e.Reason == "Pending" {
+			t.Errorf("Event of %s %s: %s", e.Regarding.Kind, e.Regarding.Name, e.Note)
+		}
+	}
+}
