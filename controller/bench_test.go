@@ -153,7 +153,7 @@ func (l *load) waitServed(n int) map[string]time.Time {
 		case a := <-l.served:
 			at[a.name] = a.at
 		case <-late.C:
-			l.Fatalf("%d of %d Pods have an address; the controller ends with\n%s", len(at), n, l.log.tail(20))
+			l.Fatalf("%d of %d Pods have an address; metrics: %v", len(at), n, l.mustOwn())
 		}
 	}
 	return at
@@ -271,8 +271,10 @@ func (l *load) restart(b *testing.B) {
 	report(b, "restart-rows", l.mustOwn()[operations])
 	report(b, "restart-MiB", l.memory("VmRSS"))
 	var all float64
-	for _, n := range l.apiWrites().since(writes) {
-		all += n
+	for what, n := range l.apiWrites().since(writes) {
+		if all += n; n > 0 {
+			b.Logf("after the restart: %s %.0f", what, n)
+		}
 	}
 	report(b, "restart-writes", all)
 }

@@ -112,21 +112,29 @@ func (l *load) run() {
 
 // look notes when Pods of the namespace are served, until the test ends. It sees metadata only, which costs little.
 func (l *load) look(namespace string) {
-	l.Helper()
-	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-	w, err := l.client.Watch(l.Context(), list, client.InNamespace(namespace), fromCache)
-	l.must(err)
-	l.Cleanup(w.Stop)
-	go func() { // ends with the watch
+	ctx, cancel := context.WithCancel(l.Context())
+	done := make(chan struct{})
+	l.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	go func() {
+		defer close(done)
 		seen := make(map[string]bool)
-		for e := range w.ResultChan() {
-			obj, ok := e.Object.(client.Object)
-			if !ok || seen[obj.GetName()] || obj.GetAnnotations()[v1.AnnotationAllocated] != v1.AnnotationTrue {
+		for ctx.Err() == nil { // the API server may end a watch at any time
+			list := &metav1.PartialObjectMetadataList{}
+			list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
+			w, err := l.client.Watch(ctx, list, client.InNamespace(namespace), fromCache)
+			if err != nil {
 				continue
 			}
-			seen[obj.GetName()] = true
-			l.served <- arrival{obj.GetName(), time.Now()}
+			for e := range w.ResultChan() {
+				obj, ok := e.Object.(client.Object)
+				if ok && !seen[obj.GetName()] && obj.GetAnnotations()[v1.AnnotationAllocated] == v1.AnnotationTrue {
+					seen[obj.GetName()] = true
+					l.served <- arrival{obj.GetName(), time.Now()}
+				}
+			}
 		}
 	}()
 }
