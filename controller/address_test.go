@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -182,8 +183,32 @@ func TestSubnetInUse(t *testing.T) {
 		ready := readyOf(obj.(*v1.Subnet).Status.Conditions)
 		return obj.GetName() == "blue" && ready.Reason == "InUse" && strings.Contains(ready.Message, "a.default")
 	})
+	r.create(pod("default", "late", "n1", map[string]string{v1.AnnotationLogicalSwitch: "blue"}))
+	r.event("late", "blue: the Subnet does not exist or is not Ready")
 	r.deletePod("default", "a")
 	r.waitGone(blue, &v1.SubnetList{})
+}
+
+// TestAllAtOnce applies Namespaces, their Subnets and their Pods in one go: each Pod must be in its own Subnet.
+func TestAllAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.readySubnet("ovn-default")
+	const rounds = 30
+	for i := range rounds {
+		name := fmt.Sprintf("at-once-%d", i)
+		r.create(
+			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
+			&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.SubnetSpec{CIDRBlock: fmt.Sprintf("10.20.%d.0/24", i), Namespaces: []string{name}}},
+			pod(name, "web", "n1", nil),
+		)
+	}
+	for i := range rounds {
+		name := fmt.Sprintf("at-once-%d", i)
+		if got := r.allocated(name, "web").Annotations[v1.AnnotationLogicalSwitch]; got != name {
+			t.Errorf("the Pod of Namespace %s is in Subnet %s", name, got)
+		}
+	}
 }
 
 // TestSubnetProblems shows what the schema cannot refuse: a condition and an Event say what is wrong.

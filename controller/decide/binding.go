@@ -10,83 +10,129 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
-// binding knows which Subnets serve the Pods of a Namespace: those that name it or select it, else the default one. Answers
-// are kept until a Subnet or the Namespace changes, so that a Pod costs one look-up.
+// binding knows which Subnets serve the Pods of a Namespace: those that name it or select it, else the default one.
+//
+// People apply a Namespace, its Subnet and its Pods at once, and a Pod keeps its address for life. The Subnet was written
+// before the Pod, but another watch brings it, which may be late: so the answer comes from a list of Subnets that is at
+// least as new as the Pod, by resource version, unless a Subnet that is known claims the Namespace. One list serves
+// everybody who waits for it.
 type binding struct {
-	reader        client.Reader
+	cached, live  client.Reader
 	defaultSubnet string
 
-	mu    sync.Mutex
-	known map[string][]string // by Namespace
-	turn  int                 // counts resets, so that an answer from before one is not kept
+	listing sync.Mutex // held while a list is under way
+
+	mu      sync.Mutex
+	list    []v1.Subnet
+	version string              // resource version of list; empty when a Subnet has changed since
+	known   map[string][]string // answers from list, by Namespace
 }
 
-func newBinding(reader client.Reader, defaultSubnet string) *binding {
-	return &binding{reader: reader, defaultSubnet: defaultSubnet, known: make(map[string][]string)}
+func newBinding(cached, live client.Reader, defaultSubnet string) *binding {
+	return &binding{cached: cached, live: live, defaultSubnet: defaultSubnet, known: make(map[string][]string)}
 }
 
-// reset forgets all answers: a Subnet or a Namespace has changed.
+// reset forgets what a change of a Subnet or of a Namespace makes doubtful.
 func (b *binding) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	clear(b.known)
-	b.turn++
+	b.version = ""
 }
 
-// subnets lists the Subnets of a Namespace by name; the first that has an address to give serves a Pod.
-func (b *binding) subnets(ctx context.Context, namespace string) ([]string, error) {
-	b.mu.Lock()
-	list, ok := b.known[namespace]
-	turn := b.turn
-	b.mu.Unlock()
-	if ok {
-		return list, nil
+// subnets lists the Subnets of a Namespace by name, as of that resource version or later ("" means any); the first that has an
+// address to give serves a Pod.
+func (b *binding) subnets(ctx context.Context, namespace, version string) ([]string, error) {
+	names, ok, err := b.answer(ctx, namespace, version)
+	if ok || err != nil {
+		return names, err
 	}
-	list, err := b.find(ctx, namespace)
-	if err != nil {
+	b.listing.Lock()
+	defer b.listing.Unlock()
+	names, ok, err = b.answer(ctx, namespace, version) // somebody else's list may do
+	if ok || err != nil {
+		return names, err
+	}
+	if err := b.refresh(ctx); err != nil {
 		return nil, err
+	}
+	names, _, err = b.answer(ctx, namespace, "")
+	return names, err
+}
+
+func (b *binding) refresh(ctx context.Context) error {
+	var list v1.SubnetList
+	if err := b.live.List(ctx, &list); err != nil {
+		return fmt.Errorf("list Subnets: %w", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.turn == turn {
-		b.known[namespace] = list
-	}
-	return list, nil
+	b.list, b.version = list.Items, list.ResourceVersion
+	clear(b.known)
+	return nil
 }
 
-func (b *binding) find(ctx context.Context, namespace string) ([]string, error) {
-	var ns corev1.Namespace
-	if err := b.reader.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
-		return nil, fmt.Errorf("get Namespace %s: %w", namespace, err)
+// answer reports whether the list that is at hand can answer.
+func (b *binding) answer(ctx context.Context, namespace, version string) (names []string, ok bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.version == "" {
+		return nil, false, nil
 	}
-	var list v1.SubnetList
-	if err := b.reader.List(ctx, &list); err != nil {
-		return nil, fmt.Errorf("list Subnets: %w", err)
-	}
-	var names, defaults []string
-	for i := range list.Items {
-		s := &list.Items[i]
-		if s.DeletionTimestamp.IsZero() && selects(s, &ns) {
-			names = append(names, s.Name)
+	names, have := b.known[namespace]
+	if !have {
+		var ns corev1.Namespace
+		if err := b.cached.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
+			return nil, false, fmt.Errorf("get Namespace %s: %w", namespace, err)
 		}
-		if s.DeletionTimestamp.IsZero() && s.Spec.Default {
-			defaults = append(defaults, s.Name)
+		names = b.find(&ns)
+		b.known[namespace] = names
+	}
+	if len(names) > 0 {
+		return names, true, nil
+	}
+	return []string{b.fallback()}, !olderThan(b.version, version), nil
+}
+
+// olderThan compares resource versions; one that cannot be read is old.
+func olderThan(have, want string) bool {
+	if want == "" {
+		return false
+	}
+	order, err := resourceversion.CompareResourceVersion(have, want)
+	return err != nil || order < 0
+}
+
+// find lists the Subnets that claim the Namespace.
+func (b *binding) find(ns *corev1.Namespace) []string {
+	names := []string{}
+	for i := range b.list {
+		if s := &b.list[i]; s.DeletionTimestamp.IsZero() && selects(s, ns) {
+			names = append(names, s.Name)
 		}
 	}
 	slices.Sort(names)
-	switch {
-	case len(names) > 0:
-		return names, nil
-	case len(defaults) > 0 && !slices.Contains(defaults, b.defaultSubnet):
-		slices.Sort(defaults)
-		return defaults[:1], nil
+	return names
+}
+
+// fallback is the Subnet of Namespaces that no Subnet claims: the one of the flag, unless only others have spec.default.
+func (b *binding) fallback() string {
+	var defaults []string
+	for i := range b.list {
+		if s := &b.list[i]; s.DeletionTimestamp.IsZero() && s.Spec.Default {
+			defaults = append(defaults, s.Name)
+		}
 	}
-	return []string{b.defaultSubnet}, nil
+	if len(defaults) == 0 || slices.Contains(defaults, b.defaultSubnet) {
+		return b.defaultSubnet
+	}
+	return slices.Min(defaults)
 }
 
 func selects(s *v1.Subnet, ns *corev1.Namespace) bool {

@@ -51,16 +51,22 @@ type Ledger struct {
 	used, freed func(subnet string)
 
 	mu      sync.Mutex
-	records map[string]record        // by name of the IP object
-	subnets map[string]*state.Subnet // those that have a pool
+	records map[string]record // by name of the IP object
+	subnets map[string]served // those that have a pool
 }
 
 func newLedger(c client.Client, used, freed func(string)) *Ledger {
-	return &Ledger{client: c, pools: ipam.New(), used: used, freed: freed, records: make(map[string]record), subnets: make(map[string]*state.Subnet)}
+	return &Ledger{client: c, pools: ipam.New(), used: used, freed: freed, records: make(map[string]record), subnets: make(map[string]served)}
+}
+
+// served is a Subnet that has a pool. One that is being deleted is closed: who has an address keeps it, nobody gets one.
+type served struct {
+	*state.Subnet
+	closed bool
 }
 
 // serve gives addresses out in a Subnet from now on, or goes on with what has changed in it.
-func (l *Ledger) serve(subnet *state.Subnet, config ipam.Config) error {
+func (l *Ledger) serve(subnet served, config ipam.Config) error {
 	if _, err := l.pools.Apply(subnet.Name, config); err != nil {
 		return err
 	}
@@ -78,8 +84,8 @@ func (l *Ledger) drop(subnet string) {
 	delete(l.subnets, subnet)
 }
 
-// subnet returns a Subnet that has a pool.
-func (l *Ledger) subnet(name string) *state.Subnet {
+// subnet returns a Subnet that has a pool, nil in it when there is none.
+func (l *Ledger) subnet(name string) served {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.subnets[name]
@@ -111,6 +117,9 @@ func (l *Ledger) ensure(ctx context.Context, h holder, subnet string, req ipam.R
 	old, known := l.record(h.ip)
 	if known && old.name != "" && old.name != h.fullName() {
 		return ipam.Lease{}, fmt.Errorf("IP %s: %w %s", h.ip, errOtherHolder, old.name)
+	}
+	if _, holds := pool.Lease(h.ip); !holds && l.subnet(subnet).closed {
+		return ipam.Lease{}, fmt.Errorf("%s: %w", subnet, errNoPool)
 	}
 	lease, err := pool.Acquire(h.ip, req)
 	if err != nil {

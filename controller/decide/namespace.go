@@ -25,7 +25,7 @@ func (r *Namespaces) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.client.Get(ctx, req.NamespacedName, &obj); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	names, err := r.binding.subnets(ctx, obj.Name)
+	names, err := r.binding.subnets(ctx, obj.Name, "")
 	if err != nil {
 		return reconcile.Result{}, err
 	}

@@ -35,7 +35,7 @@ func (a *Addresses) node(ctx context.Context, req reconcile.Request, name string
 	if err != nil || subnet == "" {
 		return err
 	}
-	want := leaseAnnotations(a.ledger.subnet(join), lease)
+	want := leaseAnnotations(a.ledger.subnet(join).Subnet, lease)
 	want[v1.AnnotationPortName] = req.Name
 	delete(want, v1.AnnotationLogicalRouter)
 	return a.annotate(ctx, req, &obj, want)

@@ -86,7 +86,7 @@ func (a *Addresses) podSubnets(ctx context.Context, obj *corev1.Pod, had string)
 	if name := cmp.Or(obj.Annotations[v1.AnnotationLogicalSwitch], had); name != "" {
 		return []string{name}, nil
 	}
-	return a.binding.subnets(ctx, obj.Namespace)
+	return a.binding.subnets(ctx, obj.Namespace, obj.ResourceVersion)
 }
 
 // staticAddresses reads "v4", "v6" or "v4,v6".
@@ -110,7 +110,7 @@ func staticAddresses(text string) ([]netip.Addr, error) {
 
 // podAnnotations are the record that the node's daemon, and people, read.
 func (a *Addresses) podAnnotations(subnet string, lease ipam.Lease) map[string]string {
-	set := leaseAnnotations(a.ledger.subnet(subnet), lease)
+	set := leaseAnnotations(a.ledger.subnet(subnet).Subnet, lease)
 	set[v1.AnnotationRouted] = v1.AnnotationTrue
 	return set
 }

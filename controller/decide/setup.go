@@ -57,7 +57,7 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(),
 	}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
-	d.binding = newBinding(c, cfg.Store.Config().DefaultSubnet)
+	d.binding = newBinding(c, mgr.GetAPIReader(), cfg.Store.Config().DefaultSubnet)
 	d.ledger = newLedger(c, d.addressUsed, d.addressFreed)
 	d.addresses = &Addresses{
 		client: c, ledger: d.ledger, binding: d.binding, store: cfg.Store, events: recorder, chassis: cfg.RemoveChassis,

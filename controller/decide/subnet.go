@@ -126,7 +126,7 @@ func (r *Subnets) problems(obj *v1.Subnet) []compile.Problem {
 	}
 	config, err := feed.Addresses(&obj.Spec)
 	if err == nil {
-		err = r.ledger.serve(converted, config)
+		err = r.ledger.serve(served{converted, !obj.DeletionTimestamp.IsZero()}, config)
 	}
 	if err != nil {
 		return []compile.Problem{{Reason: compile.ReasonInvalid, Text: err.Error()}}
