@@ -189,13 +189,14 @@ func (k *kube) subnetSource(t *tables, join string, wake ...signal) *source[*v1.
 			out := &v1.Subnet{ObjectMeta: trimMeta(s.ObjectMeta)}
 			out.Spec.CIDRBlock, out.Spec.Mtu, out.Spec.NatOutgoing = s.Spec.CIDRBlock, s.Spec.Mtu, s.Spec.NatOutgoing
 			out.Spec.Vpc, out.Spec.Vlan, out.Spec.Provider = s.Spec.Vpc, s.Spec.Vlan, s.Spec.Provider
+			out.Status = v1.SubnetStatus{Conditions: s.Status.Conditions, V4UsingIPs: s.Status.V4UsingIPs, V6UsingIPs: s.Status.V6UsingIPs}
 			return out
 		},
 		put: func(key string, s *v1.Subnet) {
 			t.subnets.Put(key, port.Subnet{Name: s.Name, MTU: int(s.Spec.Mtu)})
 			t.networks.Put(key, subnetFacts{
 				Subnet: host.Subnet{Name: s.Name, CIDR: s.Spec.CIDRBlock, NATOutgoing: s.Spec.NatOutgoing},
-				overlay: s.Name != join && s.Spec.Vlan == "" && (s.Spec.Vpc == "" || s.Spec.Vpc == v1.DefaultVpc) &&
+				overlay: s.InForce() && s.Name != join && s.Spec.Vlan == "" && (s.Spec.Vpc == "" || s.Spec.Vpc == v1.DefaultVpc) &&
 					(s.Spec.Provider == "" || s.Spec.Provider == v1.ProviderOVN),
 			})
 		},

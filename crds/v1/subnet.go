@@ -1,6 +1,9 @@
 package v1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // GatewayType says where the traffic of a Subnet leaves the overlay.
 type GatewayType string
@@ -88,4 +91,15 @@ type SubnetList struct {
 	metav1.ListMeta `json:"metadata,omitempty"`
 
 	Items []Subnet `json:"items"`
+}
+
+// InForce tells whether the Subnet is a part of the network: it is Ready, or Pods still have addresses in it. The range of a
+// Subnet that was refused must not be routed anywhere.
+func (s *Subnet) InForce() bool {
+	for _, c := range s.Status.Conditions {
+		if c.Type == ConditionReady && c.Status == corev1.ConditionTrue {
+			return true
+		}
+	}
+	return !s.Status.V4UsingIPs.Equal(BigInt{}) || !s.Status.V6UsingIPs.Equal(BigInt{})
 }
