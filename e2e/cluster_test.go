@@ -50,11 +50,15 @@ var shared = sync.OnceValues(func() (*env, error) {
 		}
 		return newEnv(c)
 	}
-	return makeCluster("e2e")
+	return makeCluster("e2e", 2, true, dualStack()...)
 })
 
 func TestMain(m *testing.M) {
 	status := m.Run()
+	if err := allAgree(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
 	for _, name := range made {
 		if err := cluster.Down(name, progress.New(os.Stdout)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -62,6 +66,30 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(status)
+}
+
+// used is the cluster that the tests shared, if any did.
+var used *env
+
+// allAgree audits the cluster after all tests: nothing of theirs may be left over.
+func allAgree() error {
+	if used == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeLimit)
+	defer cancel()
+	// What the databases and the nodes have still to hear from each other arrives before this returns.
+	if _, err := inCentral(ctx, used.Cluster, "nb", "ovn-nbctl", "--wait=hv", "sync"); err != nil {
+		return err
+	}
+	w, err := readWorld(ctx, used.Cluster, used.client)
+	if err != nil {
+		return err
+	}
+	if problems := w.audit(); len(problems) > 0 {
+		return fmt.Errorf("after all tests, the cluster does not agree with itself:\n%s", strings.Join(problems, "\n"))
+	}
+	return nil
 }
 
 // made are the sandboxes to remove in the end.
@@ -77,6 +105,7 @@ func use(t *testing.T) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
+	used = e
 	return e
 }
 
@@ -88,7 +117,8 @@ func dualStack() []string {
 	}
 }
 
-func makeCluster(name string) (*env, error) {
+// makeCluster makes a sandbox, or what is missing of one that this run has made.
+func makeCluster(name string, nodes int, heddle bool, helmArgs ...string) (*env, error) {
 	root, err := build.Root()
 	if err != nil {
 		return nil, err
@@ -105,14 +135,16 @@ func makeCluster(name string) (*env, error) {
 		return nil, fmt.Errorf("build the sandbox: %w\n%s", err, said)
 	}
 	p := progress.New(os.Stdout)
-	if err := cluster.Down(name, p); err != nil {
-		return nil, err
+	if !slices.Contains(made, name) {
+		if err := cluster.Down(name, p); err != nil { // what a killed run has left
+			return nil, err
+		}
+		made = append(made, name)
 	}
-	made = append(made, name)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute) // most of it for a first build
 	defer cancel()
 	c, err := cluster.Up(ctx, cluster.Options{
-		Name: name, Nodes: 2, Heddle: true, HeddleImage: heddleImage(root), HelmArgs: dualStack(), Program: program, Root: root,
+		Name: name, Nodes: nodes, Heddle: heddle, HeddleImage: heddleImage(root), HelmArgs: helmArgs, Program: program, Root: root,
 	}, p)
 	if err != nil {
 		return nil, err
