@@ -11,7 +11,8 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -80,9 +81,11 @@ func TestNothingLost(t *testing.T) {
 }
 
 func newChaos(t *testing.T) *chaos {
-	sandbox := use(t).Cluster
+	e := use(t)
+	sandbox := e.Cluster
 	c := &chaos{observer: observe(t, sandbox), namespace: "chaos"}
-	c.makeNamespace(t)
+	e.subnet(t, c.namespace, "10.78.0.0/16,fd00:10:78::/112", func(s *v1.SubnetSpec) { s.Namespaces = []string{c.namespace} })
+	e.namespace(t, c.namespace, nil)
 	for _, node := range sandbox.Nodes() {
 		c.probes = append(c.probes, c.runPod(t, "probe-"+node, node))
 	}
@@ -97,55 +100,6 @@ func newChaos(t *testing.T) *chaos {
 	}
 	c.churn = &churn{observer: c.observer, namespace: c.namespace, workers: chaosWorkers}
 	return c
-}
-
-// makeNamespace makes a namespace with a dual-stack Subnet, and removes both after the test.
-func (c *chaos) makeNamespace(t *testing.T) {
-	subnet := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}, Spec: v1.SubnetSpec{
-		CIDRBlock: "10.78.0.0/16,fd00:10:78::/112", Namespaces: []string{c.namespace},
-	}}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}}
-	must(t, c.kube.Create(t.Context(), namespace))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), recoveryLimit)
-		defer cancel()
-		if err := c.removeNamespace(ctx, namespace, subnet); err != nil {
-			t.Error(err)
-		}
-	})
-	must(t, c.kube.Create(t.Context(), subnet))
-	c.within(t, recoveryLimit, "Subnet Ready", func() string {
-		var now v1.Subnet
-		if err := c.seen.Get(t.Context(), client.ObjectKeyFromObject(subnet), &now); err != nil {
-			return err.Error()
-		}
-		for _, condition := range now.Status.Conditions {
-			if condition.Type == "Ready" && condition.Status == corev1.ConditionTrue {
-				return ""
-			}
-		}
-		return fmt.Sprint(now.Status.Conditions)
-	})
-}
-
-func (c *chaos) removeNamespace(ctx context.Context, namespace *corev1.Namespace, subnet *v1.Subnet) error {
-	if err := c.kube.Delete(ctx, namespace); err != nil {
-		return err
-	}
-	err := c.until(ctx, func() string {
-		var list corev1.PodList
-		if err := c.seen.List(ctx, &list, client.InNamespace(c.namespace)); err != nil {
-			return err.Error()
-		}
-		if n := len(list.Items); n > 0 {
-			return fmt.Sprintf("%d Pods are left", n)
-		}
-		return ""
-	})
-	if err != nil {
-		return err
-	}
-	return c.kube.Delete(ctx, subnet)
 }
 
 // runPod returns a Pod once it runs.
@@ -338,7 +292,7 @@ func (c *chaos) leader(t *testing.T) *corev1.Pod {
 // nothing to do.
 func (c *chaos) checkFreshController(t *testing.T) {
 	t.Helper()
-	before := c.holder(t)
+	before, versions := c.holder(t), c.versions(t)
 	must(t, c.kube.Delete(t.Context(), c.leader(t)))
 	c.within(t, recoveryLimit, "another controller leads", func() string {
 		if now := c.holder(t); now == before || now == "" {
@@ -359,6 +313,29 @@ func (c *chaos) checkFreshController(t *testing.T) {
 		}
 	}
 	c.awaitComponents(t)
+	for object, version := range c.versions(t) {
+		if versions[object] != version {
+			t.Errorf("fresh controller %s has written %s", pod.Name, object)
+		}
+	}
+}
+
+// versions are those of the objects that only a controller writes to.
+func (c *chaos) versions(t *testing.T) map[string]string {
+	t.Helper()
+	var subnets v1.SubnetList
+	var vpcs v1.VpcList
+	var ips v1.IPList
+	versions := map[string]string{}
+	for _, list := range []client.ObjectList{&subnets, &vpcs, &ips} {
+		must(t, c.kube.List(t.Context(), list))
+		must(t, meta.EachListItem(list, func(item runtime.Object) error {
+			object := item.(client.Object)
+			versions[fmt.Sprintf("%T %s", object, object.GetName())] = object.GetResourceVersion()
+			return nil
+		}))
+	}
+	return versions
 }
 
 func grep(text, start string) (found []string) {

@@ -168,14 +168,23 @@ func (o *observer) pods(t *testing.T, namespace string) []corev1.Pod {
 	return list.Items
 }
 
-// agree waits until the audit finds nothing, and fails with what it found last.
+// agree waits until the audit finds nothing, and fails with what it found last. What took long is logged.
 func (o *observer) agree(t *testing.T, limit time.Duration) {
 	t.Helper()
+	began, last := time.Now(), ""
 	o.within(t, limit, "the cluster agrees with itself", func() string {
 		w, err := readWorld(t.Context(), o.sandbox, o.kube)
 		if err != nil {
 			return err.Error()
 		}
-		return strings.Join(w.audit(), "\n")
+		found := strings.Join(w.audit(), "\n")
+		if found == "" && time.Since(began) > agreeSoon {
+			t.Logf("agrees only after %.1f s; last was\n%s", time.Since(began).Seconds(), last)
+		}
+		last = found
+		return found
 	})
 }
+
+// agreeSoon is what coming to rest may take without mention.
+const agreeSoon = 10 * time.Second
