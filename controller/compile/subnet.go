@@ -73,7 +73,7 @@ func overlaps(v *state.View, obj *state.Subnet, cidr netip.Prefix, out *Output) 
 		}
 	}
 	for _, other := range v.SubnetsOf(obj.Vpc) {
-		if other.Name == obj.Name || other.Invalid != "" || !yields(obj, other, v.Config().JoinSubnet) {
+		if other.Name == obj.Name || !yields(obj, other, v.Config().JoinSubnet) {
 			continue
 		}
 		for _, theirs := range other.CIDRs {

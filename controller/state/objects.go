@@ -32,7 +32,7 @@ type Subnet struct {
 	Created  time.Time
 	// Unsupported names the fields that are set and that Heddle does not implement yet.
 	Unsupported []string
-	// Invalid says what could not be read in the object; such a Subnet gets no rows.
+	// Invalid says what could not be read in the object; such a Subnet has no CIDRs and gets no rows.
 	Invalid string
 }
 

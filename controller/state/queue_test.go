@@ -61,6 +61,11 @@ func TestDuplicatesMerge(t *testing.T) {
 	expect(t, s, "what is alone and waits in another change", "a/000\na/000 a/001")
 	s.Mark(a[0])
 	expect(t, s, "what was taken can wait again", "a/000")
+	s.Mark(a[0], a[1])
+	s.Mark(a[0], a[2])
+	s.Take(1)
+	s.Mark(a[0])
+	expect(t, s, "what waits in a second change still waits", "a/000 a/002")
 	s.MarkBulk(a[0], a[1])
 	s.MarkBulk(a[1], a[2])
 	if n := s.Waiting(); n != 3 {

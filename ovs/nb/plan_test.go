@@ -223,15 +223,7 @@ func testSomebodyElsesHand(t *testing.T, schema string) {
 	web := want(owner("pod", "default/web"), lsp("web", "blue", "m 1"))
 	apply(t, conn, want(owner("subnet", "blue"), ls("blue")), web)
 	server.Nbctl("lsp-del", "web")
-	var changed []nb.Owner
-	for len(changed) == 0 { // our own commit may wake us first
-		select {
-		case <-conn.Changed():
-		case <-t.Context().Done():
-			t.Fatal("the deletion was not noticed")
-		}
-		changed = conn.Sync().Owners
-	}
+	changed := nextDrift(t, conn).Owners
 	if !slices.Equal(changed, []nb.Owner{web.Owner}) {
 		t.Errorf("changed: %v", changed)
 	}

@@ -1,12 +1,14 @@
 package nb_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -164,12 +166,14 @@ func TestUnknownColumnChanges(t *testing.T) {
 // nextDrift waits for somebody else's change; our own commit may wake us first.
 func nextDrift(t *testing.T, conn *nb.Conn) nb.Drift {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	for {
 		select {
 		case <-conn.Changed():
 		case <-conn.Done():
 			t.Fatal("the connection is lost")
-		case <-t.Context().Done():
+		case <-ctx.Done():
 			t.Fatal("the change was not noticed")
 		}
 		if drift := conn.Sync(); len(drift.Owners) > 0 {
