@@ -261,7 +261,7 @@ func (a *auditor) leftoversOn(node string, host *hostState) {
 	for _, i := range host.Interfaces {
 		links[i.Name], namespaces[i.NetNS] = true, true
 		if !ids[i.IfaceID+" "+i.IfaceIDVer] {
-			a.fail("%s: interface %+v in OVS is left over", node, i)
+			a.fail("%s: interface %v in OVS is left over", node, i)
 		}
 	}
 	for _, name := range host.Veths {
