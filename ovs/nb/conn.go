@@ -193,6 +193,7 @@ func (c *Conn) Rescan() Drift {
 		for uuid, m := range c.client.Cache().Table(t.Name).RowsShallow() {
 			seen[uuid] = true
 			c.index.put(t, uuid, m, &drift)
+			c.index.share(uuid, m)
 		}
 	}
 	for uuid, e := range c.index.rows {
@@ -261,6 +262,9 @@ func (c *Conn) Inside(ref Ref) []Found {
 
 // Row implements Reader. A row that has just vanished reads as an empty one.
 func (c *Conn) Row(f Found) model.Model {
+	if m := c.index.rows[f.UUID].model; m != nil {
+		return m
+	}
 	if m := c.model(f.Table, f.UUID); m != nil {
 		return m
 	}

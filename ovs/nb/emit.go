@@ -192,8 +192,25 @@ func without(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return in[s] })
 }
 
+// marked tells whether the row carries our marks as they should be, which is where its Found comes from.
+func (it *item) marked() bool {
+	return it.found.Owner == it.job.owner && it.found.In == inText(it.row.In)
+}
+
+func includes(m, part map[string]string) bool {
+	for k, v := range part {
+		if have, ok := m[k]; !ok || have != v {
+			return false
+		}
+	}
+	return true
+}
+
 // mutateIDs sets our marks and the owner's own keys; keys of others stay.
 func mutateIDs(it *item, have, want map[string]string) []ovsdb.Mutation {
+	if it.marked() && includes(have, want) {
+		return nil
+	}
 	marks := it.marks()
 	maps.Copy(marks, want)
 	set := make(map[string]string)

@@ -6,8 +6,8 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/model"
 )
 
-// index finds the rows of the database by owner, by name and by parent. It keeps no columns, only where to look and a
-// hash of what was last seen there.
+// index finds the rows of the database by owner, by name and by parent. It keeps no columns of its own, only where to look
+// and a hash of what was last seen there.
 type index struct {
 	rows    map[string]entry // by UUID
 	byOwner map[Owner][]string
@@ -18,6 +18,9 @@ type index struct {
 type entry struct {
 	Found
 	sum uint64
+	// model is the row in the client's cache, which replaces rows and never changes them; nil when it has changed since the
+	// last Rescan. The cache hands out single rows as copies only, which would be half of the cost of an audit.
+	model model.Model
 }
 
 func newIndex() *index {
@@ -36,7 +39,7 @@ func entryOf(t *Table, uuid string, m model.Model) entry {
 	if t.Key == "" {
 		f.ID = ids[keyID]
 	}
-	return entry{f, r.sum()}
+	return entry{Found: f, sum: r.sum()}
 }
 
 // put records what a row looks like now, nil when it is gone, and adds to drift whose row it was and is; nothing when the row
@@ -47,7 +50,8 @@ func (x *index) put(t *Table, uuid string, m model.Model, drift *Drift) {
 	if m != nil {
 		now = entryOf(t, uuid, m)
 	}
-	if old == now {
+	if old.Found == now.Found && old.sum == now.sum {
+		x.share(uuid, nil)
 		return
 	}
 	if had {
@@ -59,6 +63,14 @@ func (x *index) put(t *Table, uuid string, m model.Model, drift *Drift) {
 		x.add(now)
 		drift.Owners = append(drift.Owners, now.Owner)
 		drift.Refs = append(drift.Refs, now.Ref())
+	}
+}
+
+// share remembers the cache's own copy of a row.
+func (x *index) share(uuid string, m model.Model) {
+	if e, ok := x.rows[uuid]; ok && e.model != m {
+		e.model = m
+		x.rows[uuid] = e
 	}
 }
 
