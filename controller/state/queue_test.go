@@ -72,6 +72,8 @@ func TestDuplicatesMerge(t *testing.T) {
 		t.Errorf("%d owners wait, want 3", n)
 	}
 	expect(t, s, "bulk", "a/000\na/001\na/002")
+	s.MarkBulk(a[1])
+	expect(t, s, "bulk again", "a/001")
 	if n := s.Waiting(); n != 0 {
 		t.Errorf("%d owners wait, want 0", n)
 	}
