@@ -170,26 +170,39 @@ func (p *planner) mutateMembers(it *item, c Column, have, want []string) []ovsdb
 	if c.Refs {
 		want = p.members(it, want)
 	}
+	drop, add := difference(have, want)
 	var mutations []ovsdb.Mutation
-	if drop := without(have, want); len(drop) > 0 {
+	if len(drop) > 0 {
 		mutations = append(mutations, *ovsdb.NewMutation(c.Name, ovsdb.MutateOperationDelete, encodeSet(drop, c.Refs)))
 	}
-	if add := without(want, have); len(add) > 0 {
+	if len(add) > 0 {
 		mutations = append(mutations, *ovsdb.NewMutation(c.Name, ovsdb.MutateOperationInsert, encodeSet(add, c.Refs)))
 	}
 	return mutations
 }
 
-// without returns the members of a that are not in b.
-func without(a, b []string) []string {
-	if equalSet(a, b) {
-		return nil
+// difference returns what must be taken from a set, and what must be added, to make it another one.
+func difference(have, want []string) (drop, add []string) {
+	if slices.Equal(have, want) {
+		return nil, nil
 	}
-	in := make(map[string]bool, len(b))
-	for _, s := range b {
-		in[s] = true
+	wanted := make(map[string]bool, len(want)) // false once it is found in have
+	for _, s := range want {
+		wanted[s] = true
 	}
-	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return in[s] })
+	for _, s := range have {
+		if _, ok := wanted[s]; ok {
+			wanted[s] = false
+		} else {
+			drop = append(drop, s)
+		}
+	}
+	for _, s := range want {
+		if wanted[s] {
+			add = append(add, s)
+		}
+	}
+	return drop, add
 }
 
 // marked tells whether the row carries our marks as they should be, which is where its Found comes from.
