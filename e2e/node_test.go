@@ -30,16 +30,16 @@ func TestNodeAddedAndRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	chassis, join := node.Annotations[v1.AnnotationChassis], node.Annotations[v1.AnnotationIPAddress]
-	for _, want := range []string{chassis, name} {
-		if shown := e.sbctl(t, "show"); want == "" || !strings.Contains(shown, want) {
-			t.Errorf("want chassis %q of %s in SB, which has\n%s", chassis, name, shown)
-		}
-	}
 	if n := e.policiesTo(t, join); n != 4 {
 		t.Errorf("%d router policies to %s, want a gateway and a node policy in each family", n, join)
 	}
 	fresh := pod(ns, "fresh", name)
 	e.start(t, fresh)
+	for _, want := range []string{chassis, name} {
+		if shown := e.sbctl(t, "show"); want == "" || !strings.Contains(shown, want) {
+			t.Errorf("want chassis %q of %s in SB, which has\n%s", chassis, name, shown)
+		}
+	}
 	ends := []end{podEnd(old), podEnd(fresh), e.nodeEnd(t, ns, e.Nodes()[1], 18081)}
 	e.reach(t, ends, false)
 	e.reach(t, ends, true)

@@ -37,9 +37,12 @@ func TestMTU(t *testing.T) {
 		packet int
 		passes bool
 	}{
-		{from, ofFamily(addresses(to), false), 1400, true}, {from, ofFamily(addresses(to), false), 1401, false},
-		{from, ofFamily(addresses(to), true), 1400, true}, {from, ofFamily(addresses(to), true), 1401, false},
-		{small, ofFamily(addresses(to), false), 1300, true}, {small, ofFamily(addresses(to), false), 1301, false},
+		{from, ofFamily(addresses(to), false), 1400, true},
+		{from, ofFamily(addresses(to), false), 1401, false},
+		{from, ofFamily(addresses(to), true), 1400, true},
+		{from, ofFamily(addresses(to), true), 1401, false},
+		{small, ofFamily(addresses(to), false), 1300, true},
+		{small, ofFamily(addresses(to), false), 1301, false},
 	} {
 		headers := 20 + 8
 		if c.to.Is6() {

@@ -33,7 +33,7 @@ func TestStaticAddress(t *testing.T) {
 		}
 	}
 	ip := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: ipName(both)}}
-	await(t, e, ip, func(ip *v1.IP) string { return "" })
+	await(t, e, ip, func(*v1.IP) string { return "" })
 	if ip.Spec.IPAddress != "10.103.0.50,fd00:10:103::50" || ip.Spec.MacAddress != "02:00:00:00:00:50" || ip.Spec.Subnet != "static" {
 		t.Errorf("the IP object has %+v", ip.Spec)
 	}

@@ -88,8 +88,10 @@ func TestShown(t *testing.T) {
 		args  string
 		parts []string
 	}{
-		{"get subnet shown", []string{"PROVIDER", "VPC", "PROTOCOL", "CIDR", "NAT", "GATEWAYTYPE", "V4USED", "V4AVAILABLE", "EXCLUDEIPS",
-			"ovn", "ovn-cluster", "IPv4", "10.108.0.0/24", "true", "distributed", `["10.108.0.1"]`}},
+		{"get subnet shown", []string{
+			"PROVIDER", "VPC", "PROTOCOL", "CIDR", "NAT", "GATEWAYTYPE", "V4USED", "V4AVAILABLE", "EXCLUDEIPS",
+			"ovn", "ovn-cluster", "IPv4", "10.108.0.0/24", "true", "distributed", `["10.108.0.1"]`,
+		}},
 		{"get ip one.shown", []string{"V4IP", "MAC", "NODE", "SUBNET", p.Status.PodIP, "0a:58:0a:6c:00:02", e.Nodes()[0], "shown"}},
 		{"get vpc ovn-cluster", []string{"STANDBY", "SUBNETS", "shown"}},
 		{"explain subnet.spec.natOutgoing", []string{"<boolean>", "carry the node's address", "Default: false"}},
