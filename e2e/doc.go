@@ -1,7 +1,8 @@
 // Package e2e tests Heddle as its users meet it: on the sandbox, a real Kubernetes cluster with kubelets and containers,
 // where packets really go. It owns no product code.
 //
-//	cluster_test.go   the cluster that all tests share, and how to wait for something in it
+//	cluster_test.go   the cluster that all tests share
+//	watch_test.go     how to wait for something in it
 //	objects_test.go   Namespaces, Subnets and Pods for tests, removed when the test ends
 //	probe_test.go     who reaches whom by TCP, UDP and ICMP, and with which source
 //	*_test.go         one file per feature
