@@ -29,7 +29,7 @@ type rig struct {
 	tb      testing.TB
 	ovs     *vswitch.Client
 	manager *port.Manager
-	pods    port.Table[port.Pod]
+	pods    port.Pods
 	subnets port.Table[port.Subnet]
 	socket  string
 	ready   error // what STATUS is told

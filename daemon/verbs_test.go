@@ -58,6 +58,13 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		r.in(t)
 		s := short(r.web(23))
 		r.pods.Delete(s.pod.Key())
+		s.fails("ADD", 102, "Pod default/web of UID uid-web-23 is gone")
+		s.clean()
+	})
+	t.Run("no Pod yet", func(t *testing.T) {
+		r.in(t)
+		s := short(r.web(19))
+		r.pods = port.Pods{}
 		s.fails("ADD", 11, "Pod default/web is not known on this node: "+deadline)
 		s.clean()
 	})
@@ -67,7 +74,14 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		next := s.pod
 		next.UID = "uid-next"
 		r.pods.Put(next.Key(), next)
-		s.fails("ADD", 11, "Pod default/web has UID uid-next now, the request is for UID uid-web-24: "+deadline)
+		s.fails("ADD", 102, "Pod default/web of UID uid-web-24 is gone")
+		s.clean()
+	})
+	t.Run("the Pod before is not replaced yet", func(t *testing.T) {
+		r.in(t)
+		s := short(r.web(18))
+		s.pod.UID = "uid-later"
+		s.fails("ADD", 11, "Pod default/web has UID uid-web-18 now, the request is for UID uid-later: "+deadline)
 		s.clean()
 	})
 	t.Run("no Subnet", func(t *testing.T) {

@@ -36,7 +36,7 @@ type subnetFacts struct {
 
 // tables are filled by the watches. Each watch also sets the signals of the loops that read its objects.
 type tables struct {
-	pods       port.Table[port.Pod]
+	pods       port.Pods
 	subnets    port.Table[port.Subnet]
 	networks   port.Table[subnetFacts]
 	nodes      port.Table[nodeFacts]

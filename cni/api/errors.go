@@ -22,6 +22,8 @@ const (
 	CodeAnnotation uint = 100
 	// CodeCheck means that CHECK found the interface in another state than ADD left it in.
 	CodeCheck uint = 101
+	// CodePodGone means that the Pod was deleted: trying again does not help.
+	CodePodGone uint = 102
 )
 
 // Error is what a user sees when an operation fails.

@@ -49,7 +49,7 @@ type Config struct {
 	// Bridge is the integration bridge: br-int.
 	Bridge string
 	// Pods are this node's Pods by "namespace/name", Subnets all Subnets by name.
-	Pods    *Table[Pod]
+	Pods    *Pods
 	Subnets *Table[Subnet]
 	// MTU of a Pod whose Subnet has none; it may wait for what it depends on.
 	MTU func(context.Context) (int, error)

@@ -64,8 +64,10 @@ type network struct {
 // taking the port of its successor.
 func (m *Manager) waitPod(ctx context.Context, r *api.Request) (Pod, error) {
 	key := r.PodNamespace + "/" + r.PodName
-	p, found, err := m.cfg.Pods.Wait(ctx, key, func(p Pod) bool { return p.is(r.PodUID) && p.Allocated })
+	p, found, gone, err := m.cfg.Pods.await(ctx, key, r.PodUID)
 	switch {
+	case gone:
+		return p, api.Errorf(api.CodePodGone, "Pod %s of UID %s is gone", key, r.PodUID)
 	case err == nil:
 		return p, nil
 	case !found:

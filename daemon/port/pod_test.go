@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,5 +173,56 @@ func TestHostName(t *testing.T) {
 	}
 	if HostName("c", "eth0") == HostName("c", "net1") {
 		t.Error("two interfaces of one container have one name")
+	}
+}
+
+func TestPodsGone(t *testing.T) {
+	var pods Pods
+	first, next := Pod{Namespace: "n", Name: "p", UID: "u1"}, Pod{Namespace: "n", Name: "p", UID: "u2", Allocated: true}
+	await := func(uid string) string {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, errors.New("timeout"))
+		defer cancel()
+		p, found, gone, err := pods.await(ctx, "n/p", uid)
+		return strings.TrimSpace(fmt.Sprintf("%s %t %t %v", p.UID, found, gone, err))
+	}
+	for _, c := range []struct {
+		what      string
+		do        func()
+		uid, want string
+	}{
+		{"not known yet", func() {}, "u1", "false false timeout"},
+		{"without an address", func() { pods.Put("n/p", first) }, "u1", "u1 true false timeout"},
+		{"its successor is not known yet", func() {}, "u2", "u1 true false timeout"},
+		{"written again", func() { pods.Put("n/p", first) }, "u1", "u1 true false timeout"},
+		{"replaced", func() { pods.Put("n/p", next) }, "u1", "u2 true true <nil>"},
+		{"the successor", func() {}, "u2", "u2 true false <nil>"},
+		{"deleted", func() { pods.Delete("n/p") }, "u2", "false true <nil>"},
+		{"deleted again", func() { pods.Delete("n/p") }, "u2", "false true <nil>"},
+		{"there after all", func() { pods.Put("n/p", next) }, "u2", "u2 true false <nil>"},
+	} {
+		c.do()
+		if got := await(c.uid); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.what, got, c.want)
+		}
+	}
+	for i := range 2 * remembered {
+		pods.Put("n/p", Pod{UID: fmt.Sprint(i)})
+	}
+	if len(pods.gone) != remembered || len(pods.order) != remembered || !pods.isGone(fmt.Sprint(2*remembered-2)) {
+		t.Errorf("remembers %d and %d", len(pods.gone), len(pods.order))
+	}
+}
+
+func TestPodsWakesWhenGone(t *testing.T) {
+	var pods Pods
+	pods.Put("n/p", Pod{UID: "u1"})
+	got := make(chan bool)
+	go func() {
+		_, _, gone, _ := pods.await(t.Context(), "n/p", "u1")
+		got <- gone
+	}()
+	pods.Delete("n/p")
+	if !<-got {
+		t.Error("the Pod is not gone")
 	}
 }
