@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/heddle-net/heddle/e2e/sandbox/image"
@@ -159,7 +158,7 @@ func (c *churn) lookUp(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error
 
 // remove deletes the Pod and returns when it is gone.
 func (c *churn) remove(ctx context.Context, pod *corev1.Pod, forced bool) error {
-	uid := types.UID(pod.UID)
+	uid := pod.UID
 	options := []client.DeleteOption{client.Preconditions{UID: &uid}}
 	if forced {
 		options = append(options, client.GracePeriodSeconds(0))
