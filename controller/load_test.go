@@ -86,7 +86,7 @@ func (l *load) dial() {
 	go func() { done <- conn.Run(context.WithoutCancel(l.Context())) }()
 	l.Cleanup(func() {
 		conn.Close()
-		_ = <-done // closed by us: whatever it says
+		<-done //nolint:errcheck // closed by us: whatever it says
 	})
 	l.northbound = conn
 }
@@ -116,7 +116,7 @@ func (l *load) look(namespace string) {
 	done := make(chan struct{})
 	l.Cleanup(func() {
 		cancel()
-		_ = <-done // closed by us: whatever it says
+		<-done
 	})
 	go func() {
 		defer close(done)
