@@ -246,6 +246,7 @@ func (l *load) burst(b *testing.B, n int) {
 	report(b, "cpu-ms/pod", ms(used.controller)/float64(n))
 	report(b, "cpu-%", 100*used.controller.Seconds()/used.total().Seconds())
 	report(b, "apiserver-cpu-ms/pod", ms(used.apiserver)/float64(n))
+	report(b, "all-cpu-ms/pod", ms(used.total())/float64(n))
 	report(b, "txns/pod", l.mustOwn().since(own)[transactions]/float64(n))
 	l.reportWrites(b, writes, n)
 	report(b, "peak-MiB", l.memory("VmHWM"))

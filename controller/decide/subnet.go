@@ -137,15 +137,16 @@ func (r *Subnets) problems(obj *v1.Subnet) []compile.Problem {
 // writeStatus shows the use and the condition of a Subnet, at most once in statusInterval.
 func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []compile.Problem) (reconcile.Result, error) {
 	old := obj.Status.DeepCopy()
-	r.fillUse(obj)
 	ready := r.ready(obj, problems)
 	changed := report.SetCondition(&obj.Status.Conditions, ready)
+	if wait := r.tooEarly(obj.Name); wait > 0 && !changed {
+		return reconcile.Result{RequeueAfter: wait}, nil // not for each Pod: to count a large Subnet takes a millisecond
+	}
+	r.fillUse(obj)
 	if reflect.DeepEqual(old, &obj.Status) {
 		return reconcile.Result{}, nil
 	}
-	if wait := r.tooEarly(obj.Name); wait > 0 && !changed {
-		return reconcile.Result{RequeueAfter: wait}, nil
-	}
+	r.wrote(obj.Name)
 	// An update, not a patch: a patch would leave out counts that are 0 and were never written.
 	if err := r.client.Status().Update(ctx, obj); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -162,12 +163,13 @@ func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []co
 func (r *Subnets) tooEarly(name string) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
-	if wait := r.written[name].Add(statusInterval).Sub(now); wait > 0 {
-		return wait
-	}
-	r.written[name] = now
-	return 0
+	return time.Until(r.written[name].Add(statusInterval))
+}
+
+func (r *Subnets) wrote(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.written[name] = time.Now()
 }
 
 // rangeLimit bounds the text of a range list in the status, in bytes: etcd refuses objects over 1.5 MB.
