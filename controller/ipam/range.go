@@ -42,10 +42,11 @@ func parseCIDR(s string) (Range, error) {
 	if err != nil {
 		return Range{}, fmt.Errorf("%q is not a CIDR", s)
 	}
-	if p.Addr().Is4In6() {
-		return Range{}, fmt.Errorf("%q is an IPv4 CIDR written as IPv6", s)
+	r := prefixRange(p)
+	if p.Addr().Is4In6() || r.Last.Is4In6() { // ::/80 ends where the IPv4 addresses end
+		return Range{}, fmt.Errorf("%q holds IPv4 addresses written as IPv6", s)
 	}
-	return prefixRange(p), nil
+	return r, nil
 }
 
 func parseAddr(s string) (netip.Addr, error) {

@@ -138,7 +138,7 @@ func FuzzSetAlgebra(f *testing.F) {
 }
 
 func FuzzParseRange(f *testing.F) {
-	for _, s := range []string{"10.0.0.1", "10.0.0.1..10.0.0.9", "10.0.0.0/8", "fd00::1..fd00::9", "::/0", " a..b ", "fe80::%e/64"} {
+	for _, s := range []string{"10.0.0.1", "10.0.0.1..10.0.0.9", "10.0.0.0/8", "fd00::1..fd00::9", "::/0", " a..b ", "fe80::%e/64", "::/80", "::fffe:0:0/95"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
