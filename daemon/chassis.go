@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
+	"github.com/heddle-net/heddle/ovs/endpoint"
 	"github.com/heddle-net/heddle/ovs/vswitch"
 )
 
@@ -27,6 +27,13 @@ const passTimeout = 20 * time.Second
 var chassisKeys = []string{
 	"ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type", "ovn-monitor-all", "ovn-remote-probe-interval",
 }
+
+// A restarted ovn-controller leaves the flows that it finds for this many milliseconds before it clears them, to compute its own
+// meanwhile: 0, its default, drops packets (ovn-controller(8)). It is a default of ours as well: another value on the node stays.
+const (
+	keyWaitBeforeClear = "ovn-ofctrl-wait-before-clear"
+	waitBeforeClear    = "2000"
+)
 
 // chassis tells ovn-controller who it is and where to connect, and Kubernetes which chassis the node is:
 // Open_vSwitch:external_ids as in ovn-controller(8), br-int, and the Node's annotation.
@@ -103,7 +110,7 @@ func (c *chassis) settings(ctx context.Context, node nodeFacts) error {
 	if err != nil {
 		return err
 	}
-	remote := cmp.Or(c.cfg.SouthboundAddr, c.endpoints(), have["ovn-remote"])
+	remote := cmp.Or(c.cfg.SouthboundAddr, strings.Join(endpoint.Of(c.tables.southbound.Values()), ","), have["ovn-remote"])
 	ip, err := encapIP(c.cfg, node)
 	if err != nil {
 		return err
@@ -117,6 +124,7 @@ func (c *chassis) settings(ctx context.Context, node nodeFacts) error {
 		"ovn-bridge-datapath-type":  string(c.datapath),
 		"ovn-monitor-all":           "true",
 		"ovn-remote-probe-interval": "10000",
+		keyWaitBeforeClear:          cmp.Or(have[keyWaitBeforeClear], waitBeforeClear),
 	})
 	if err != nil {
 		return err
@@ -127,18 +135,16 @@ func (c *chassis) settings(ctx context.Context, node nodeFacts) error {
 	return nil
 }
 
-// endpoints is the southbound database's address as ovn-controller takes it: "ssl:192.0.2.1:6642,ssl:…".
-func (c *chassis) endpoints() string {
-	var all []netip.AddrPort
-	for _, slice := range c.tables.southbound.Values() {
-		all = append(all, slice...)
+// forget is what takes our settings away again.
+func forget(have map[string]string) map[string]string {
+	none := map[string]string{}
+	for _, key := range chassisKeys {
+		none[key] = ""
 	}
-	slices.SortFunc(all, netip.AddrPort.Compare)
-	var out []string
-	for _, a := range slices.Compact(all) {
-		out = append(out, "ssl:"+a.String())
+	if have[keyWaitBeforeClear] == waitBeforeClear {
+		none[keyWaitBeforeClear] = ""
 	}
-	return strings.Join(out, ",")
+	return none
 }
 
 // encapIP is the tunnel address: the flag's, or the Node's InternalIP, IPv4 first.

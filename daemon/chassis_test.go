@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/ovs/ovstest"
@@ -29,8 +30,8 @@ func newOVS(t *testing.T) *vswitch.Client {
 	return ovs
 }
 
-func slice(port int32, addresses ...string) *discoveryv1.EndpointSlice {
-	s := &discoveryv1.EndpointSlice{Ports: []discoveryv1.EndpointPort{{Port: &port}}}
+func slice(port int32, addresses ...string) discoveryv1.EndpointSlice {
+	s := discoveryv1.EndpointSlice{Ports: []discoveryv1.EndpointPort{{Port: &port}}}
 	for _, a := range addresses {
 		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{a}})
 	}
@@ -65,12 +66,13 @@ func TestChassis(t *testing.T) {
 	pass("node n1 has no InternalIP")
 	c.tables.nodes.Put("n1", nodeFacts{uid: "u1", internalIPs: []netip.Addr{netip.MustParseAddr("fd01::1"), netip.MustParseAddr("192.0.2.1")}})
 	pass("the southbound database has no endpoint yet")
-	c.tables.southbound.Put("kube-system/b", addrPorts(slice(6642, "192.0.2.9", "not an address")))
-	c.tables.southbound.Put("kube-system/a", addrPorts(slice(6642, "192.0.2.8", "192.0.2.9")))
+	c.tables.southbound.Put("kube-system/b", slice(6642, "192.0.2.9"))
+	c.tables.southbound.Put("kube-system/a", slice(6642, "192.0.2.8", "192.0.2.9"))
 	pass("<nil>")
 	expect("ovn-remote", "ssl:192.0.2.8:6642,ssl:192.0.2.9:6642")
 	expect("ovn-encap-ip", "192.0.2.1")
 	expect("system-id", "u1")
+	expect(keyWaitBeforeClear, "2000")
 	if announced != "n1 ovn.kubernetes.io/chassis u1" {
 		t.Errorf("announced %q", announced)
 	}
@@ -79,7 +81,7 @@ func TestChassis(t *testing.T) {
 	c.tables.southbound.Delete("kube-system/b")
 	pass("<nil>") // it restarts, and will be back
 	expect("ovn-remote", "ssl:192.0.2.8:6642,ssl:192.0.2.9:6642")
-	c.tables.southbound.Put("kube-system/c", addrPorts(slice(6642, "fd01::7")))
+	c.tables.southbound.Put("kube-system/c", slice(6642, "fd01::7"))
 	c.tables.nodes.Put("n1", nodeFacts{uid: "u2", chassis: "u1", internalIPs: []netip.Addr{netip.MustParseAddr("fd01::1")}})
 	announced = ""
 	pass("<nil>")
@@ -89,9 +91,50 @@ func TestChassis(t *testing.T) {
 	if announced != "" {
 		t.Errorf("announced again: %q", announced)
 	}
+	ending := slice(6642, "fd01::6", "fd01::8")
+	ending.Endpoints[0].Conditions.Terminating = ptr.To(true)
+	c.tables.southbound.Put("kube-system/c", ending)
+	pass("<nil>")
+	expect("ovn-remote", "ssl:[fd01::8]:6642")
 	c.annotate = func(context.Context, string, string, string) error { return errors.New("forbidden") }
 	c.tables.nodes.Put("n1", nodeFacts{internalIPs: []netip.Addr{netip.MustParseAddr("fd01::1")}})
 	pass("forbidden")
+}
+
+// TestWaitBeforeClearIsTheAdministrators: our value is a default, and goes with us; another one stays.
+func TestWaitBeforeClearIsTheAdministrators(t *testing.T) {
+	for there, want := range map[string][2]string{"": {waitBeforeClear, ""}, "5000": {"5000", "5000"}} {
+		ovs := newOVS(t)
+		c := &chassis{cfg: Config{NodeName: "n1", EncapType: "geneve", SouthboundAddr: "unix:/sb"}, ovs: ovs, tables: &tables{}}
+		set := func(ids map[string]string) {
+			t.Helper()
+			if err := ovs.SetExternalIDs(t.Context(), ids); err != nil {
+				t.Fatal(err)
+			}
+		}
+		value := func() string {
+			t.Helper()
+			ids, err := ovs.ExternalIDs(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ids[keyWaitBeforeClear]
+		}
+		set(map[string]string{keyWaitBeforeClear: there})
+		node := nodeFacts{uid: "u1", internalIPs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}
+		if err := c.settings(t.Context(), node); err != nil {
+			t.Fatal(err)
+		}
+		running := value()
+		ids, err := ovs.ExternalIDs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		set(forget(ids))
+		if got := [2]string{running, value()}; got != want {
+			t.Errorf("%q was there: %q while Heddle runs and after it, want %q", there, got, want)
+		}
+	}
 }
 
 func TestDatapathStays(t *testing.T) {

@@ -29,10 +29,10 @@ func Teardown(ctx context.Context, cfg Config, log logr.Logger) error {
 	h := host.New(host.Config{
 		NodeName: cfg.NodeName, Datapath: datapath, EncapIP: cfg.EncapIP, OVS: hostOVS{ovs: ovs}, Log: log,
 	})
-	// ovn-controller makes br-int again as long as it runs; without these keys it does nothing else.
-	forget := map[string]string{}
-	for _, key := range chassisKeys {
-		forget[key] = ""
+	have, err := ovs.ExternalIDs(ctx)
+	if err != nil {
+		return err
 	}
-	return errors.Join(ovs.SetExternalIDs(ctx, forget), h.Teardown(ctx))
+	// ovn-controller makes br-int again as long as it runs; without these keys it does nothing else.
+	return errors.Join(ovs.SetExternalIDs(ctx, forget(have)), h.Teardown(ctx))
 }

@@ -40,7 +40,7 @@ type tables struct {
 	subnets    port.Table[port.Subnet]
 	networks   port.Table[subnetFacts]
 	nodes      port.Table[nodeFacts]
-	southbound port.Table[[]netip.AddrPort]
+	southbound port.Table[discoveryv1.EndpointSlice]
 	tunnel     port.Table[netip.Addr] // one row, with the empty key, once this node's tunnel address is known
 }
 
@@ -238,22 +238,7 @@ func (k *kube) southboundSource(namespace, service string, t *tables, wake ...si
 		example: &discoveryv1.EndpointSlice{}, wake: wake,
 		lw:     cache.NewFilteredListWatchFromClient(k.discovery, "endpointslices", namespace, func(o *metav1.ListOptions) { o.LabelSelector = selector }),
 		trim:   func(e *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice { return e },
-		put:    func(key string, e *discoveryv1.EndpointSlice) { t.southbound.Put(key, addrPorts(e)) },
+		put:    func(key string, e *discoveryv1.EndpointSlice) { t.southbound.Put(key, *e) },
 		remove: t.southbound.Delete,
 	}
-}
-
-// addrPorts takes endpoints that are not ready, too: the database is worth trying while its Pod starts.
-func addrPorts(s *discoveryv1.EndpointSlice) []netip.AddrPort {
-	var out []netip.AddrPort
-	for _, p := range s.Ports {
-		for _, e := range s.Endpoints {
-			for _, a := range e.Addresses {
-				if ip, err := netip.ParseAddr(a); err == nil && p.Port != nil {
-					out = append(out, netip.AddrPortFrom(ip, uint16(*p.Port)))
-				}
-			}
-		}
-	}
-	return out
 }
