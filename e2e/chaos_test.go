@@ -27,7 +27,7 @@ const (
 type victim struct {
 	name string
 	kill func(*chaos, *testing.T)
-	// restarts are the component and the container that start again; none where that is no container.
+	// restarts are the component and the container that start again; none where that is no container, or where the container goes on.
 	component, container string
 	// mayBreak: established connections may end.
 	mayBreak bool
@@ -41,10 +41,10 @@ var victims = []victim{
 	{name: "NB", kill: onCentral("ovsdb-server", "ovnnb_db"), component: "ovn-central", container: "nb"},
 	{name: "SB", kill: onCentral("ovsdb-server", "ovnsb_db"), component: "ovn-central", container: "sb"},
 	{name: "ovn-controller", kill: onNodes("ovn-controller"), component: "ovs", container: "ovn-controller"},
-	{name: "node's ovsdb-server", kill: onNodes("ovsdb-server", "conf.db"), component: "ovs", container: "ovsdb-server"},
+	{name: "node's ovsdb-server", kill: onNodes("ovsdb-server", "conf.db")},
 	{name: "kube-apiserver", kill: (*chaos).killAPIServer},
 	// The last one: established connections may end.
-	{name: "ovs-vswitchd", kill: onNodes("ovs-vswitchd"), component: "ovs", container: "ovs-vswitchd", mayBreak: true},
+	{name: "ovs-vswitchd", kill: onNodes("ovs-vswitchd"), mayBreak: true},
 }
 
 // chaos is the cluster under test.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +21,7 @@ func startSwitch(t *testing.T, datapath string) (sock string, vswitchd *process)
 	env := []string{"OVS_DBDIR=" + dir, "OVS_RUNDIR=" + dir, "DATAPATH=" + datapath}
 	sock = "unix:" + filepath.Join(dir, "db.sock")
 	start(t, env, "ovs-db")
-	vswitchd = prepare(env, "ovs-vswitchd")
+	vswitchd = prepare(env, "again", "./entrypoint/ovs-vswitchd")
 	vswitchd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
 	vswitchd.begin(t)
 	return sock, vswitchd
@@ -47,6 +48,21 @@ func TestSwitchOffersTheDatapathItHas(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSwitchStartsAgainInItsContainer: what is in the database is in the new process, too.
+func TestSwitchStartsAgainInItsContainer(t *testing.T) {
+	sock, _ := startSwitch(t, "netdev")
+	command(t, "ovs-vsctl", "--db="+sock, "--timeout=20", "--retry", "add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev")
+	dir := filepath.Dir(strings.TrimPrefix(sock, "unix:"))
+	first := pidOf(t, dir, "ovs-vswitchd")
+	must(t, syscall.Kill(first, syscall.SIGKILL))
+	// A change returns when ovs-vswitchd has taken it.
+	command(t, "ovs-vsctl", "--db="+sock, "--timeout=20", "set", "Open_vSwitch", ".", "external_ids:test=again")
+	if second := pidOf(t, dir, "ovs-vswitchd"); second == first {
+		t.Error("it was not killed")
+	}
+	command(t, "ovs-appctl", "--timeout=20", "--target="+filepath.Join(dir, "ovs-vswitchd."+strconv.Itoa(pidOf(t, dir, "ovs-vswitchd"))+".ctl"), "fdb/show", "br-int")
 }
 
 func TestSwitchRefuses(t *testing.T) {
