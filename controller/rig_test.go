@@ -101,9 +101,13 @@ func newRig(t testing.TB) *rig {
 // empty removes what the test before has left.
 func (r *rig) empty() {
 	r.Helper()
-	for _, list := range []client.ObjectList{
-		&corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{},
-	} {
+	r.wipe(&corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{})
+}
+
+// wipe removes all objects of these kinds, finalizers or not.
+func (r *rig) wipe(lists ...client.ObjectList) {
+	r.Helper()
+	for _, list := range lists {
 		r.must(r.client.List(r.Context(), list))
 		r.must(meta.EachListItem(list, func(item runtime.Object) error {
 			obj := item.(client.Object)
@@ -268,8 +272,12 @@ func (r *rig) readySubnet(name string) *v1.Subnet {
 }
 
 func readyOf(conditions []v1.Condition) v1.Condition {
+	return conditionOf(conditions, v1.ConditionReady)
+}
+
+func conditionOf(conditions []v1.Condition, kind v1.ConditionType) v1.Condition {
 	for _, c := range conditions {
-		if c.Type == v1.ConditionReady {
+		if c.Type == kind {
 			return c
 		}
 	}

@@ -157,10 +157,15 @@ func (a *Addresses) wake(subnet string) {
 
 // confirm asks the engine whether the owner's rows are gone. The answer comes through Gone.
 func (a *Addresses) confirm(owner nb.Owner, req reconcile.Request) {
-	a.mu.Lock()
-	a.asked[owner] = req
-	a.mu.Unlock()
+	a.ask(owner, req)
 	a.store.Mark(owner)
+}
+
+// ask has the request come again when the owner's rows are gone, whoever removes them.
+func (a *Addresses) ask(owner nb.Owner, req reconcile.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked[owner] = req
 }
 
 // Gone is told that the northbound database holds no row of the owner.

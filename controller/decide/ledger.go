@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/heddle-net/heddle/controller/engine"
 	"github.com/heddle-net/heddle/controller/feed"
 	"github.com/heddle-net/heddle/controller/ipam"
 	"github.com/heddle-net/heddle/controller/state"
@@ -51,12 +52,16 @@ type Ledger struct {
 	used, freed func(subnet string)
 
 	mu      sync.Mutex
-	records map[string]record // by name of the IP object
-	subnets map[string]served // those that have a pool
+	records map[string]record      // by name of the IP object
+	subnets map[string]served      // those that have a pool
+	kept    map[string]engine.Port // held ports by name
 }
 
 func newLedger(c client.Client, used, freed func(string)) *Ledger {
-	return &Ledger{client: c, pools: ipam.New(), used: used, freed: freed, records: make(map[string]record), subnets: make(map[string]served)}
+	return &Ledger{
+		client: c, pools: ipam.New(), used: used, freed: freed,
+		records: make(map[string]record), subnets: make(map[string]served), kept: make(map[string]engine.Port),
+	}
 }
 
 // served is a Subnet that has a pool. One that is being deleted is closed: who has an address keeps it, nobody gets one.
@@ -71,8 +76,12 @@ func (l *Ledger) serve(subnet served, config ipam.Config) error {
 		return err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	_, had := l.subnets[subnet.Name]
 	l.subnets[subnet.Name] = subnet
+	l.mu.Unlock()
+	if !had {
+		l.keepAgain(subnet.Name)
+	}
 	return nil
 }
 
@@ -195,6 +204,7 @@ func (l *Ledger) release(ctx context.Context, ip string) error {
 			return err
 		}
 	}
+	l.unkeep(ip)
 	for _, subnet := range l.pools.Subnets() { // the record may be gone already, by somebody else's hand
 		l.free(ip, subnet)
 	}
@@ -287,6 +297,7 @@ func (l *Ledger) remember(ip string, r record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.records[ip] = r
+	delete(l.kept, ip) // somebody accounts for it now
 }
 
 func (l *Ledger) forget(ip string) {

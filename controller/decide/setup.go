@@ -71,7 +71,7 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	}
 	d.vpcs = &Vpcs{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
 	d.namespaces = &Namespaces{client: c, binding: d.binding}
-	cfg.Board.Gone, cfg.Board.Changed = d.addresses.Gone, d.ownerChanged
+	cfg.Board.Gone, cfg.Board.Changed, cfg.Board.Keep = d.addresses.Gone, d.ownerChanged, d.keep
 	return d
 }
 
@@ -108,14 +108,15 @@ func (d *Deciders) Load(ctx context.Context) error {
 	return d.ledger.load(ctx)
 }
 
-// Setup registers the reconcilers with the manager, which starts them once it leads. They wait for loaded.
+// Setup registers the reconcilers with the manager, which starts them once it leads. They wait for loaded; addresses wait until
+// it is known which ones the northbound database still has although no object accounts for them.
 func (d *Deciders) Setup(loaded <-chan struct{}) error {
 	err := builder.ControllerManagedBy(d.mgr).Named("address").WithOptions(options(workers)).
 		For(&corev1.Pod{}, builder.WithPredicates(predicate.NewPredicateFuncs(mayNeedAddress))).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(nodeRequest), builder.WithPredicates(nodePredicate())).
 		Watches(&v1.IP{}, d.ipHandler()).
 		WatchesRawSource(d.addressQueue.source()).
-		Complete(after(loaded, d.addresses))
+		Complete(after(d.cfg.Board.Compared(), d.addresses))
 	if err != nil {
 		return fmt.Errorf("set up addresses: %w", err)
 	}
@@ -153,11 +154,11 @@ func options(workers int) controller.Options {
 	}
 }
 
-// after holds a reconciler back until loaded is closed.
-func after(loaded <-chan struct{}, r reconcile.Reconciler) reconcile.Reconciler {
+// after holds a reconciler back until ready is closed.
+func after(ready <-chan struct{}, r reconcile.Reconciler) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		select {
-		case <-loaded:
+		case <-ready:
 			return r.Reconcile(ctx, req)
 		case <-ctx.Done():
 			return reconcile.Result{}, ctx.Err()

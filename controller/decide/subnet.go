@@ -139,7 +139,9 @@ func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []co
 	old := obj.Status.DeepCopy()
 	ready := r.ready(obj, problems)
 	changed := report.SetCondition(&obj.Status.Conditions, ready)
-	if wait := r.tooEarly(obj.Name); wait > 0 && !changed {
+	held, ok := r.removalsHeld(obj)
+	heldChanged := ok && report.SetCondition(&obj.Status.Conditions, held)
+	if wait := r.tooEarly(obj.Name); wait > 0 && !changed && !heldChanged {
 		return reconcile.Result{RequeueAfter: wait}, nil // not for each Pod: to count a large Subnet takes a millisecond
 	}
 	r.fillUse(obj)
@@ -155,7 +157,10 @@ func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []co
 		return reconcile.Result{}, fmt.Errorf("write the status of Subnet %s: %w", obj.Name, err)
 	}
 	if changed && warns(ready) {
-		r.events.Eventf(obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileSubnet", "%s", ready.Message)
+		r.warn(obj, ready)
+	}
+	if heldChanged && held.Status == corev1.ConditionTrue {
+		r.warn(obj, held)
 	}
 	return reconcile.Result{}, nil
 }
@@ -222,6 +227,10 @@ func pending(ready v1.Condition, last []v1.Condition) v1.Condition {
 	}
 	ready.Reason, ready.Message = reasonPending, "waits for the northbound database"
 	return ready
+}
+
+func (r *Subnets) warn(obj *v1.Subnet, c v1.Condition) {
+	r.events.Eventf(obj, nil, corev1.EventTypeWarning, c.Reason, "ReconcileSubnet", "%s", c.Message)
 }
 
 // warns tells whether a condition that is new deserves an Event. Everything begins as pending.

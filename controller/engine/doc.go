@@ -2,7 +2,8 @@
 //
 //	engine.go   Run: one session for each connection to the database
 //	session.go  wait → take dirty owners → compile → plan → commit → report
-//	start.go    the first pass of a session, and holding back mass deletions
+//	start.go    the first pass of a session
+//	held.go     holding back mass deletions
 //	wait.go     owners that are blocked, and what wakes them
 //
 // There is one loop and one goroutine that plans; what arrives while a transaction is under way goes into the next one.

@@ -30,8 +30,9 @@ type Sink interface {
 	Done([]Result)
 	// Synced reports that the database agrees with the state, or that it is not known to any more.
 	Synced(bool)
-	// Held reports that a first pass wanted to remove this many of our rows, too many to be believed; 0 when released.
-	Held(removals, total int)
+	// Held reports what a first pass holds back, which may be nothing, and once more with nothing when that is released. It
+	// returns the owners whose ports contradict what Kubernetes records: these need not be believed, they are removed.
+	Held(Held) (refuted []nb.Owner)
 }
 
 // Config says how an Engine works; the zero value of each number means its default.
@@ -55,7 +56,9 @@ type Config struct {
 type Engine struct {
 	cfg     Config
 	release chan struct{}
-	stats   Stats
+	// held are the owners whose removal waits for Release.
+	held  map[nb.Owner]bool
+	stats Stats
 }
 
 // New returns an engine that is not running.
@@ -69,7 +72,7 @@ func New(cfg Config) *Engine {
 	if cfg.Audit == 0 {
 		cfg.Audit = 10 * time.Minute
 	}
-	return &Engine{cfg: cfg, release: make(chan struct{}, 1)}
+	return &Engine{cfg: cfg, release: make(chan struct{}, 1), held: make(map[nb.Owner]bool)}
 }
 
 // Release lets the deletions go that the first pass held back.

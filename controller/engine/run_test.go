@@ -25,8 +25,8 @@ func newWatcher() *watcher {
 	return &watcher{synced: make(chan bool, 100), done: make(chan nb.Owner, 10000)}
 }
 
-func (w *watcher) Synced(ok bool) { w.synced <- ok }
-func (w *watcher) Held(int, int)  {}
+func (w *watcher) Synced(ok bool)       { w.synced <- ok }
+func (w *watcher) Held(Held) []nb.Owner { return nil }
 func (w *watcher) Done(results []Result) {
 	for _, r := range results {
 		w.done <- r.Owner

@@ -112,8 +112,8 @@ func (q *quiet) Done(results []Result) {
 		}
 	}
 }
-func (q *quiet) Synced(bool)   {}
-func (q *quiet) Held(int, int) {}
+func (q *quiet) Synced(bool)          {}
+func (q *quiet) Held(Held) []nb.Owner { return nil }
 
 // openSession is what Engine.connect does before the loop: the time until it returns is that of a restart until the database
 // is known.

@@ -150,7 +150,8 @@ type rig struct {
 	store   *state.Store
 	session *session
 	results map[nb.Owner]Result
-	held    int
+	held    Held
+	refuted []nb.Owner // what Held answers
 }
 
 func newRig(t *testing.T, server *ovstest.Server) *rig {
@@ -165,8 +166,11 @@ func (g *rig) Done(results []Result) {
 		g.results[r.Owner] = r
 	}
 }
-func (g *rig) Synced(bool)   {}
-func (g *rig) Held(n, _ int) { g.held = n }
+func (g *rig) Synced(bool) {}
+func (g *rig) Held(h Held) []nb.Owner {
+	g.held = h
+	return g.refuted
+}
 func (g *rig) stats() *Stats { return g.session.Stats() }
 func (g *rig) events(e []event) {
 	for _, event := range e {

@@ -21,8 +21,6 @@ type session struct {
 	limiter *rate.Limiter
 	waiting *waiting
 	synced  bool
-	// held are the owners whose removal waits for Release.
-	held map[nb.Owner]bool
 	// drifted are owners whose rows somebody else has changed, audited those that wait to be compared for no reason but
 	// the time: what is repaired then, no event explains.
 	drifted, audited map[nb.Owner]bool
@@ -123,10 +121,8 @@ func (s *session) repair(drift nb.Drift) {
 	s.mark(s.waiting.appeared(drift.Refs))
 }
 
-// mark makes owners dirty as one change. Those that are held back stay as they are: only an event of their own, which comes
-// through the state, may move them.
+// mark makes owners dirty as one change.
 func (s *session) mark(owners []nb.Owner) {
-	owners = slices.DeleteFunc(owners, func(o nb.Owner) bool { return s.held[o] })
 	if len(owners) > 0 {
 		s.cfg.Store.Mark(owners...)
 	}
@@ -134,16 +130,18 @@ func (s *session) mark(owners []nb.Owner) {
 
 // audit compiles and compares everything again, behind all other work.
 func (s *session) audit() {
-	everybody := slices.DeleteFunc(s.everybody(), func(o nb.Owner) bool { return s.held[o] })
+	everybody := s.everybody(nil)
 	for _, o := range everybody {
 		s.audited[o] = true
 	}
 	s.cfg.Store.MarkBulk(everybody...)
 }
 
-// apply makes the owners' rows what they want, in one transaction. What the database refuses is halved.
+// apply makes the owners' rows what they want, in one transaction. What the database refuses is halved. Whose removal is held
+// back is left out, whoever asks.
 func (s *session) apply(ctx context.Context, owners []nb.Owner) error {
 	wants, problems := s.compile(owners)
+	wants = slices.DeleteFunc(wants, s.stillHeld)
 	txn := nb.Plan(s.conn, wants)
 	err := s.conn.Commit(ctx, txn)
 	s.stats.commit(txn)

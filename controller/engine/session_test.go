@@ -3,10 +3,15 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/heddle-net/heddle/controller/state"
 	"github.com/heddle-net/heddle/ovs/nb"
@@ -163,7 +168,7 @@ func TestNoTextBreaksTheConnection(t *testing.T) {
 	g.expectPorts(20)
 }
 
-// TestEmptyStateRemovesNothing shows that an empty cache does not empty the network.
+// TestEmptyStateRemovesNothing shows that an empty cache does not empty the network, whoever asks what became of an owner.
 func TestEmptyStateRemovesNothing(t *testing.T) {
 	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
 	g := newRig(t, server)
@@ -173,13 +178,18 @@ func TestEmptyStateRemovesNothing(t *testing.T) {
 	g.session.conn.Close()
 
 	fresh := newRig(t, server) // a controller that sees no objects
-	if fresh.held == 0 || fresh.session.conn.Size() != rows {
-		t.Fatalf("held %d removals, %d rows of %d are left", fresh.held, fresh.session.conn.Size(), rows)
+	if fresh.held.Removals == 0 || fresh.session.conn.Size() != rows {
+		t.Fatalf("held %d removals, %d rows of %d are left", fresh.held.Removals, fresh.session.conn.Size(), rows)
 	}
+	p7 := nb.Owner{Kind: state.KindPod, Key: "default/p7"}
 	fresh.session.audit()
+	fresh.store.Mark(p7)
 	fresh.drain()
 	if n := fresh.session.conn.Size(); n != rows {
-		t.Fatalf("the audit removed what is held: %d rows of %d are left", n, rows)
+		t.Fatalf("the audit, or who asked, removed what is held: %d rows of %d are left", n, rows)
+	}
+	if r, told := fresh.results[p7]; told {
+		t.Errorf("p7, which is held: %+v", r)
 	}
 	fresh.events(cluster(3)) // objects that do come are served
 	fresh.drain()
@@ -189,8 +199,50 @@ func TestEmptyStateRemovesNothing(t *testing.T) {
 	fresh.session.letGo()
 	fresh.drain()
 	fresh.expectPorts(4)
-	if fresh.held != 0 {
-		t.Errorf("after the release %d removals are held", fresh.held)
+	if fresh.held.Removals != 0 {
+		t.Errorf("after the release %d removals are held", fresh.held.Removals)
+	}
+	if r, told := fresh.results[p7]; !told || r.Rows != 0 {
+		t.Errorf("p7, which is released: %+v, told: %v", r, told)
+	}
+	if n := fresh.stats().DriftRepaired.Load(); n != 0 {
+		t.Errorf("%d rows are counted as repaired", n)
+	}
+}
+
+// TestHeldPorts shows what the sink learns of held ports, and that those go which it knows better.
+func TestHeldPorts(t *testing.T) {
+	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+	g := newRig(t, server)
+	g.events(cluster(200))
+	g.drain()
+	g.session.conn.Close()
+
+	p7 := nb.Owner{Kind: state.KindPod, Key: "default/p7"}
+	fresh := &rig{t: t, server: server, store: state.New(testConfig), refuted: []nb.Owner{p7}}
+	fresh.restart()
+	if n := len(fresh.held.Ports); n != 200 {
+		t.Fatalf("%d ports are held, want 200", n)
+	}
+	at := slices.IndexFunc(fresh.held.Ports, func(p Port) bool { return p.Owner == p7 })
+	want := Port{Owner: p7, Name: "p7.default", Subnet: "s1", MAC: "0a:58:0a:01:00:01", IPs: []netip.Addr{netip.MustParseAddr("10.1.0.9")}}
+	if diff := cmp.Diff(want, fresh.held.Ports[at], cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(fresh.session.conn.Owned(p7)); n != 0 {
+		t.Errorf("p7, which is refuted, has %d rows", n)
+	}
+}
+
+// TestAskedBetweenSessions shows that who asks while there is no connection learns that an owner has no rows, although neither
+// an object nor a row is left of it.
+func TestAskedBetweenSessions(t *testing.T) {
+	g := newRig(t, ovstest.StartServer(t, ovstest.NorthboundSchema))
+	p7 := nb.Owner{Kind: state.KindPod, Key: "default/p7"}
+	g.store.Mark(p7)
+	g.restart()
+	if r, told := g.results[p7]; !told || r.Rows != 0 || r.Blocked != nil {
+		t.Errorf("p7: %+v, told: %v", r, told)
 	}
 }
 

@@ -10,49 +10,33 @@ import (
 // sliceSize is the number of owners that the first pass compares at a time.
 const sliceSize = 1000
 
-// start compares everything with the database without writing, marks the owners that differ, and reports the others. Where
-// it would remove more than can be believed (an empty cache must not empty the network), the removals are held back until
-// Release.
+// start compares everything with the database without writing, marks the owners that differ, and reports the others. Those
+// that somebody waits for are among them even when neither an object nor a row is left, and so are those held before.
 func (s *session) start() {
-	s.cfg.Store.Clear() // what happens from here on is marked again
 	var differ, remove []nb.Owner
 	removals := 0
-	everybody := s.everybody()
+	everybody := s.everybody(append(s.cfg.Store.TakeAll(), slices.Collect(maps.Keys(s.held))...))
+	clear(s.held)
 	for len(everybody) > 0 {
 		slice := everybody[:min(sliceSize, len(everybody))]
 		everybody = everybody[len(slice):]
 		d, r, n := s.compare(slice)
 		differ, remove, removals = append(differ, d...), append(remove, r...), removals+n
 	}
-	if total := s.conn.Size(); removals > max(minHeld, total/heldShare) {
-		s.held = make(map[nb.Owner]bool, len(remove))
-		for _, o := range remove {
-			s.held[o] = true
-		}
-		s.cfg.Sink.Held(removals, total)
-		s.cfg.Log.Info("Too many removals to be believed; they are held back", "removals", removals, "rows", total)
-	} else {
-		differ = append(differ, remove...)
-	}
-	s.cfg.Store.MarkBulk(differ...)
+	s.cfg.Store.MarkBulk(append(differ, s.hold(remove, removals)...)...)
 }
 
-// A first pass may remove up to 100 rows, or a fifth of ours.
-const (
-	minHeld   = 100
-	heldShare = 5
-)
-
 // everybody lists the owners of objects, in an order in which parents come first, then the owners that have rows and no
-// object.
-func (s *session) everybody() []nb.Owner {
+// object, then the others.
+func (s *session) everybody(others []nb.Owner) []nb.Owner {
 	owners := s.cfg.Store.Owners()
 	known := make(map[nb.Owner]bool, len(owners))
 	for _, o := range owners {
 		known[o] = true
 	}
-	for _, o := range s.conn.Owners() {
+	for _, o := range append(s.conn.Owners(), others...) {
 		if !known[o] {
+			known[o] = true
 			owners = append(owners, o)
 		}
 	}
@@ -88,11 +72,4 @@ func (s *session) compare(owners []nb.Owner) (differ, remove []nb.Owner, removal
 	}
 	s.report(agree, nb.Txn{}, problems)
 	return differ, remove, txn.Removed()
-}
-
-// letGo applies the removals that the first pass held back.
-func (s *session) letGo() {
-	s.cfg.Store.MarkBulk(slices.SortedFunc(maps.Keys(s.held), nb.Owner.Compare)...)
-	s.held = nil
-	s.cfg.Sink.Held(0, s.conn.Size())
 }

@@ -93,6 +93,31 @@ func (p *Pool) Hold(owner string, addrs []netip.Addr, mac string) error {
 	return errors.Join(errs...)
 }
 
+// Keep holds the addresses of an owner that nobody accounts for, lest somebody else gets them, and changes nothing that is
+// held: false says that the owner holds something else, or somebody else one of these. What lies outside of the CIDRs needs
+// no keeping.
+func (p *Pool) Keep(owner string, addrs []netip.Addr, mac string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held := p.held(owner)
+	want := held
+	var named [2]bool
+	for _, a := range addrs {
+		if err := p.claim(owner, a, &want, &named); err != nil && !errors.As(err, new(*OutsideError)) {
+			return false
+		}
+	}
+	if held != (Lease{}) || len(want.Addrs()) == 0 {
+		return held == want
+	}
+	var err error
+	if want.MAC, err = p.pickMAC(owner, held, want, mac); err != nil {
+		return false
+	}
+	p.commit(owner, want)
+	return true
+}
+
 // Release frees all that owner holds and tells whether that was anything. The addresses go to the back of the queue.
 func (p *Pool) Release(owner string) bool {
 	p.mu.Lock()

@@ -16,7 +16,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the results in testdata/*.txtar")
 
 // TestScripts runs the transcripts in testdata. A line "> command" is input, the lines after it are its result. The
-// commands are range, pool, reconfigure, acquire, hold, release, lease, holder and status; see script.run.
+// commands are range, pool, reconfigure, acquire, hold, keep, release, lease, holder and status; see script.run.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -78,6 +78,9 @@ func (s *script) run(line string) string {
 	case "hold":
 		req := parseRequest(args[1:])
 		return result("ok", s.pool.Hold(args[0], req.Static, req.MAC))
+	case "keep":
+		req := parseRequest(args[1:])
+		return fmt.Sprint(s.pool.Keep(args[0], req.Static, req.MAC))
 	case "release":
 		return fmt.Sprint(s.pool.Release(args[0]))
 	case "lease":

@@ -25,17 +25,25 @@ type Board struct {
 	Gone func(nb.Owner)
 	// Changed is told of owners other than Pods with a new outcome, and of Pods that are blocked.
 	Changed func(nb.Owner)
+	// Keep is told of the ports whose removal is held back, none when there are none (any more), and returns the owners of
+	// those that contradict what Kubernetes records.
+	Keep func([]engine.Port) (refuted []nb.Owner)
 
-	synced atomic.Bool
-	mu     sync.Mutex
-	known  map[nb.Owner]Outcome
+	synced    atomic.Bool
+	compared  chan struct{}
+	comparing sync.Once
+	mu        sync.Mutex
+	known     map[nb.Owner]Outcome
 }
 
 var _ engine.Sink = (*Board)(nil)
 
 // NewBoard returns an empty board without listeners.
 func NewBoard() *Board {
-	return &Board{known: make(map[nb.Owner]Outcome), Gone: func(nb.Owner) {}, Changed: func(nb.Owner) {}}
+	return &Board{
+		known: make(map[nb.Owner]Outcome), compared: make(chan struct{}),
+		Gone: func(nb.Owner) {}, Changed: func(nb.Owner) {}, Keep: func([]engine.Port) []nb.Owner { return nil },
+	}
 }
 
 // Outcome returns what is known of an owner; the zero Outcome for one that is not, or not yet, applied.
@@ -101,4 +109,13 @@ func (b *Board) Synced(ok bool) {
 }
 
 // Held implements engine.Sink.
-func (b *Board) Held(removals, _ int) { heldGauge.Set(float64(removals)) }
+func (b *Board) Held(h engine.Held) (refuted []nb.Owner) {
+	heldGauge.Set(float64(h.Removals))
+	refuted = b.Keep(h.Ports)
+	b.comparing.Do(func() { close(b.compared) })
+	return refuted
+}
+
+// Compared is closed when the rows of the northbound database have been compared for the first time, so that Keep has heard of
+// all addresses in it that no object accounts for.
+func (b *Board) Compared() <-chan struct{} { return b.compared }

@@ -124,13 +124,15 @@ func (s *Store) Take(limit int) (owners []nb.Owner, event bool) {
 	return s.queue.take(limit)
 }
 
-// Clear forgets who waits: whoever calls it looks at every owner next, and need not do so twice.
-func (s *Store) Clear() {
+// TakeAll removes all owners that wait, some of them perhaps twice.
+func (s *Store) TakeAll() []nb.Owner {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	owners := slices.Concat(append(s.queue.fast, s.queue.bulk)...)
 	s.queue.fast, s.queue.bulk = nil, nil
 	clear(s.queue.waiting)
 	clear(s.queue.inBulk)
+	return owners
 }
 
 // Waiting counts the owners that wait, for metrics.

@@ -22,6 +22,10 @@ const (
 	ConditionError ConditionType = "Error"
 )
 
+// ConditionRemovalsHeld is True while a Subnet keeps the addresses of ports
+// that stay in OVN although nothing accounts for them.
+const ConditionRemovalsHeld ConditionType = "RemovalsHeld"
+
 // Condition is one observation of the controller about an object. It has
 // the fields of a metav1.Condition and Kube-OVN's lastUpdateTime.
 type Condition struct {

@@ -26,6 +26,14 @@ type Found struct {
 // Ref is the symbolic name of the row.
 func (f Found) Ref() Ref { return Ref{f.Table.Name, f.ID} }
 
+// Parent is what the row is listed in, the first one if there are several.
+func (f Found) Parent() Ref {
+	if edges := parseIn(f.In); len(edges) > 0 {
+		return edges[0].Parent
+	}
+	return Ref{}
+}
+
 // Reader answers the planner's questions about the database. Each answer costs a map look-up, never a scan.
 type Reader interface {
 	// Owned returns the rows that carry this owner.
