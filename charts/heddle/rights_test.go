@@ -73,15 +73,15 @@ func podTemplate(t *testing.T, rendered, name string) []byte {
 func TestRights(t *testing.T) {
 	want := map[string]string{
 		"heddle-ovn-central/own-data":     "uid 0, CHOWN",
-		"heddle-ovn-central/nb":           "uid 65532",
-		"heddle-ovn-central/sb":           "uid 65532",
+		"heddle-ovn-central/nb":           "uid 65532, key",
+		"heddle-ovn-central/sb":           "uid 65532, key",
 		"heddle-ovn-central/northd":       "uid 65532",
-		"heddle-controller/controller":    "uid 65532, token",
+		"heddle-controller/controller":    "uid 65532, token, key",
 		"heddle-daemon/install-cni":       "uid 0, token",
 		"heddle-daemon/daemon":            "uid 0, NET_ADMIN SYS_ADMIN, token",
 		"heddle-ovs/ovsdb-server":         "uid 0",
 		"heddle-ovs/ovs-vswitchd":         "uid 0, privileged",
-		"heddle-ovs/ovn-controller":       "uid 0",
+		"heddle-ovs/ovn-controller":       "uid 0, key",
 		"teardown/heddle-daemon/clean":    "uid 0, DAC_OVERRIDE NET_ADMIN",
 		"teardown/heddle-daemon/teardown": "uid 0, NET_ADMIN SYS_ADMIN",
 	}
@@ -130,6 +130,10 @@ func rights(t *testing.T, pod corev1.PodSpec, c corev1.Container) string {
 	}
 	if *pod.AutomountServiceAccountToken {
 		text += ", token"
+	}
+	// The key of OVN's databases: with it one may write anything there.
+	if slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "tls" }) {
+		text += ", key"
 	}
 	return text
 }

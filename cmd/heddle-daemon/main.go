@@ -111,16 +111,12 @@ func define(f *flag.FlagSet, cfg *daemon.Config, opt *options) {
 	f.StringVar(&cfg.OVSSocket, "ovs-socket", "unix:/run/openvswitch/db.sock", "the node's Open_vSwitch database")
 	f.StringVar(&cfg.SouthboundAddr, "ovn-sb-addr", "", "OVN southbound database for ovn-controller, such as ssl:192.0.2.1:6642; wins over --ovn-sb-service")
 	f.StringVar(&cfg.SouthboundService, "ovn-sb-service", "kube-system/heddle-ovn-sb", "Service whose endpoints are the OVN southbound database")
-	for _, name := range []string{"ovn-ca-file", "ovn-cert-file", "ovn-key-file"} {
-		f.String(name, "", "accepted, so that all of Heddle takes the same flags: ovn-controller, which connects, has its own")
-	}
 	f.StringVar(&cfg.EncapType, "encap-type", "geneve", "tunnel protocol: geneve, vxlan or stt")
 	f.StringVar(&opt.encapIP, "encap-ip", "", "tunnel address; empty = the Node's InternalIP")
 	f.IntVar(&cfg.MTU, "mtu", 0, "MTU of Pods and ovn0; 0 = the uplink's less 100")
 	f.StringVar(&cfg.Datapath, "datapath", daemon.DatapathAuto, "auto, system (kernel module) or netdev (user space)")
 	f.StringVar(&opt.serviceCIDR, "service-cidr", "10.96.0.0/12", "Service CIDRs, separated by commas")
 	f.StringVar(&cfg.JoinSubnet, "join-subnet", v1.JoinSubnet, "Subnet that connects the nodes")
-	f.String("default-subnet", v1.DefaultSubnet, "accepted, so that all of Heddle takes the same flags: Pods come with their Subnet")
 	f.StringVar(&cfg.CNIConfDir, "cni-conf-dir", "/etc/cni/net.d", "folder of the CNI configuration")
 	f.StringVar(&cfg.CNIBinDir, "cni-bin-dir", "/opt/cni/bin", "folder of CNI plugins")
 	f.StringVar(&cfg.CNIBinary, "cni-binary", beside, "the CNI plugin `file` to install")

@@ -28,17 +28,6 @@ capabilities:
 {{- end }}{{- end }}
 {{- end }}
 
-{{/* Flags of the Go programs for reaching NB or SB: list of root context and the databases. */}}
-{{- define "heddle.ovnArgs" -}}
-{{- $root := first . }}
-{{- range rest . }}
-- --ovn-{{ . }}-service={{ $root.Release.Namespace }}/heddle-ovn-{{ . }}
-{{- end }}
-- --ovn-ca-file=/etc/heddle/tls/ca.crt
-- --ovn-cert-file=/etc/heddle/tls/tls.crt
-- --ovn-key-file=/etc/heddle/tls/tls.key
-{{- end }}
-
 {{/* Health of a Go program, asked on the node's loopback: nobody else can reach it. */}}
 {{- define "heddle.healthProbes" -}}
 livenessProbe:

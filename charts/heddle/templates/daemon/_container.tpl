@@ -14,7 +14,4 @@ volumeMounts:
   - {name: netns, mountPath: /run/netns, mountPropagation: HostToContainer}
   - {name: cni-conf, mountPath: {{ .Values.cni.confDir | quote }}}
   - {name: cni-bin, mountPath: {{ .Values.cni.binDir | quote }}}
-  {{- if not .Values.teardown }}
-  - {name: tls, mountPath: /etc/heddle/tls, readOnly: true}
-  {{- end }}
 {{- end }}
