@@ -33,12 +33,13 @@ func (c *Conn) Acquire(ctx context.Context) error {
 			columnExternalIDs: encodeMap(map[string]string{keyEpoch: next}),
 		}})
 	} else {
-		ops = append(ops, waitEpoch(uuid, old), ovsdb.Operation{
-			Op: ovsdb.OperationMutate, Table: db.NBGlobalTable, Where: whereUUID(uuid), Mutations: []ovsdb.Mutation{
-				*ovsdb.NewMutation(columnExternalIDs, ovsdb.MutateOperationDelete, encodeSet([]string{keyEpoch}, false)),
-				*ovsdb.NewMutation(columnExternalIDs, ovsdb.MutateOperationInsert, encodeMap(map[string]string{keyEpoch: next})),
-			},
-		})
+		if old == "" { // so that there is something to wait for: an insert leaves a key that is there as it is (RFC 7047, 5.1)
+			old = "0"
+			ops = append(ops, mutateGlobal(uuid, ovsdb.MutateOperationInsert, encodeMap(map[string]string{keyEpoch: old})))
+		}
+		ops = append(ops, waitEpoch(uuid, old),
+			mutateGlobal(uuid, ovsdb.MutateOperationDelete, encodeSet([]string{keyEpoch}, false)),
+			mutateGlobal(uuid, ovsdb.MutateOperationInsert, encodeMap(map[string]string{keyEpoch: next})))
 	}
 	results, err := c.transact(ctx, ops)
 	if err != nil {
@@ -49,6 +50,14 @@ func (c *Conn) Acquire(ctx context.Context) error {
 	}
 	c.epoch, c.global = next, uuid
 	return nil
+}
+
+// mutateGlobal changes keys of ours in NB_Global.
+func mutateGlobal(uuid string, mutator ovsdb.Mutator, keys any) ovsdb.Operation {
+	return ovsdb.Operation{
+		Op: ovsdb.OperationMutate, Table: db.NBGlobalTable, Where: whereUUID(uuid),
+		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation(columnExternalIDs, mutator, keys)},
+	}
 }
 
 func atoi(s string) int {
@@ -63,16 +72,13 @@ func (c *Conn) readEpoch() (uuid, epoch string) {
 	return "", ""
 }
 
-// waitEpoch fails the transaction unless NB_Global still has this epoch ("" = none). The column cannot be compared as a
-// whole, others keep keys in it: the condition selects the row, and the wait expects to find it.
+// waitEpoch fails the transaction unless NB_Global still has this epoch. The column cannot be compared as a whole, others keep
+// keys in it: the condition selects the row, and the wait expects to find it.
 func waitEpoch(uuid, epoch string) ovsdb.Operation {
-	where := whereUUID(uuid)
-	if epoch != "" {
-		where = append(where, ovsdb.NewCondition(columnExternalIDs, ovsdb.ConditionIncludes, encodeMap(map[string]string{keyEpoch: epoch})))
-	}
+	has := ovsdb.NewCondition(columnExternalIDs, ovsdb.ConditionIncludes, encodeMap(map[string]string{keyEpoch: epoch}))
 	now := 0
 	return ovsdb.Operation{
-		Op: ovsdb.OperationWait, Table: db.NBGlobalTable, Timeout: &now, Where: where, Until: string(ovsdb.WaitConditionEqual),
+		Op: ovsdb.OperationWait, Table: db.NBGlobalTable, Timeout: &now, Where: append(whereUUID(uuid), has), Until: string(ovsdb.WaitConditionEqual),
 		Columns: []string{"_uuid"}, Rows: []ovsdb.Row{{"_uuid": ovsdb.UUID{GoUUID: uuid}}},
 	}
 }
