@@ -199,6 +199,7 @@ func difference(have, want []string) (drop, add []string) {
 	}
 	for _, s := range want {
 		if wanted[s] {
+			wanted[s] = false
 			add = append(add, s)
 		}
 	}

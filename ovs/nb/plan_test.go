@@ -161,6 +161,14 @@ func testMembersAreMutated(t *testing.T, schema string) {
 		}
 	}
 	check(t, apply(t, conn, want(o, set("s", "10.0.0.3", "10.0.0.2"))), ``)
+	check(t, apply(t, conn, want(o, set("s", "10.0.0.2", "10.0.0.3", "10.0.0.3"))), ``) // a set is a set
+	check(t, apply(t, conn, want(o, set("s", "10.0.0.4", "10.0.0.4"))), `~ @Address_Set/s addresses (group/s)`)
+	p := owner("pod", "p")
+	check(t, apply(t, conn, want(o, ls("blue")), want(p, lsp("p", "blue", "m 1", "m 1"))), `
++ @Logical_Switch/blue (group/s)
++ @Logical_Switch_Port/p (pod/p)
+- @Address_Set/s (group/s)`)
+	check(t, apply(t, conn, want(p, lsp("p", "blue", "m 1"))), ``)
 }
 
 func TestAdoptsOnlyKubeOVN(t *testing.T) { onEachSchema(t, testAdoptsOnlyKubeOVN) }

@@ -72,11 +72,12 @@ func equalSet(a, b []string) bool {
 	if slices.Equal(a, b) {
 		return true
 	}
-	if len(a) != len(b) {
-		return false
-	}
-	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
-	return slices.Equal(a, b)
+	return slices.Equal(distinct(a), distinct(b))
+}
+
+// distinct sorts, and drops what is there twice: ovsdb-server refuses a set with duplicates.
+func distinct(members []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(members)))
 }
 
 // encode turns a column into OVSDB's notation (RFC 7047 section 5.1).
@@ -111,6 +112,9 @@ func encodeOptional[T any](v *T) ovsdb.OvsSet {
 
 // encodeSet writes strings, or UUIDs and named UUIDs when the members are references.
 func encodeSet(members []string, refs bool) ovsdb.OvsSet {
+	if len(members) > 1 {
+		members = distinct(members)
+	}
 	set := make([]any, len(members))
 	for i, m := range members {
 		set[i] = any(m)
