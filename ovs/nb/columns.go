@@ -3,6 +3,7 @@ package nb
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/ovn-kubernetes/libovsdb/model"
 
@@ -38,6 +39,7 @@ type Table struct {
 
 	model       model.Model
 	fields      []int // struct field of each of Columns
+	members     int   // index of the column with Members, -1 when there is none
 	keyField    int
 	externalIDs int
 }
@@ -48,7 +50,7 @@ type Column struct {
 	// Refs marks a set of weak references: a member that does not exist is left out, and the owner is told.
 	Refs bool
 	// Members marks a set that grows with the cluster. It is changed by mutation: replacing 10,000 members costs the
-	// server and every client 30 times as much (OVSDB has no diff in an update).
+	// server and every client 30 times as much (OVSDB has no diff in an update). A table has at most one (members.go).
 	Members bool
 }
 
@@ -107,6 +109,7 @@ func buildTables(list []Table) []Table {
 			t.Columns = append([]Column{{Name: t.Key}}, t.Columns...)
 			t.keyField = fieldOf(t, t.Key)
 		}
+		t.members = slices.IndexFunc(t.Columns, func(c Column) bool { return c.Members })
 		for _, c := range t.Columns {
 			t.fields = append(t.fields, fieldOf(t, c.Name))
 		}

@@ -87,6 +87,7 @@ func waitEpoch(uuid, epoch string) ovsdb.Operation {
 // ErrRefused leaves everything as it was; after ErrFenced or any other error the connection must not be used again.
 func (c *Conn) Commit(ctx context.Context, txn Txn) error {
 	if txn.Empty() {
+		c.learn(txn, nil)
 		return nil
 	}
 	ops := slices.Concat([]ovsdb.Operation{waitEpoch(c.global, c.epoch)}, txn.Ops)
@@ -103,6 +104,7 @@ func (c *Conn) Commit(ctx context.Context, txn Txn) error {
 		t := tablesByName[change.Ref.Table]
 		c.index.put(t, uuid, c.model(t, uuid), &Drift{})
 	}
+	c.learn(txn, results)
 	return nil
 }
 

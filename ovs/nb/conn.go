@@ -47,9 +47,10 @@ type Conn struct {
 	closing sync.Once
 	wake    chan struct{}
 
-	mu      sync.Mutex
-	loaded  bool
-	pending []event
+	mu       sync.Mutex
+	loaded   bool
+	pending  []event
+	doubtful []Owner // whose rows are not what our own transaction should have made of them
 }
 
 var _ Reader = (*Conn)(nil)
@@ -175,9 +176,9 @@ type Drift struct {
 func (c *Conn) Sync() Drift {
 	c.mu.Lock()
 	events := c.pending
-	c.pending = nil
+	drift := Drift{Owners: c.doubtful}
+	c.pending, c.doubtful = nil, nil
 	c.mu.Unlock()
-	var drift Drift
 	for _, e := range events {
 		c.index.put(e.table, e.uuid, c.model(e.table, e.uuid), &drift)
 	}
@@ -194,6 +195,7 @@ func (c *Conn) Rescan() Drift {
 			seen[uuid] = true
 			c.index.put(t, uuid, m, &drift)
 			c.index.share(uuid, m)
+			c.index.forget(uuid)
 		}
 	}
 	for uuid, e := range c.index.rows {
@@ -286,10 +288,22 @@ func (c *Conn) queue(table string, m model.Model) {
 		return
 	}
 	c.pending = append(c.pending, event{t, uuidOf(m)})
+	c.signal()
+}
+
+func (c *Conn) signal() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
+}
+
+// doubt lets the next Sync name the owner.
+func (c *Conn) doubt(o Owner) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubtful = append(c.doubtful, o)
+	c.signal()
 }
 
 func (c *Conn) setLoaded() {

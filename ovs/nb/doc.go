@@ -9,6 +9,7 @@
 //	columns.go  which tables and columns are managed, the one place that knows
 //	value.go    comparing, hashing and encoding the columns of a row
 //	plan.go     match, settle, then emit.go writes the operations
+//	members.go  large sets (set.go) are compared by what changed since the row was last made equal, as long as that is certain
 //	conn.go     the connection: monitor, and an index by owner, name and parent (index.go)
 //	commit.go   one transaction, fenced: only the newest leader may write
 //	text.go     rows and plans as text, for goldens, logs and people

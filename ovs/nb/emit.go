@@ -14,7 +14,8 @@ type Txn struct {
 	Blocked []Blocked // owners left out
 	Missing []Missing // weak members left out
 
-	named int
+	learned []learned
+	named   int
 }
 
 // Empty tells whether the database already agrees with every owner that is not blocked.
@@ -100,8 +101,10 @@ func (p *planner) insert(it *item) {
 	r := rowOf(it.table, it.row.Model)
 	columns := make(ovsdb.Row, len(it.table.Columns)+1)
 	for i, c := range it.table.Columns {
-		if c.Refs {
-			columns[c.Name] = encodeSet(p.members(it, r.set(i)), true)
+		if c.Members {
+			members, missing := p.members(it, c)
+			columns[c.Name] = encodeSet(members, c.Refs)
+			p.learn(it, missing)
 		} else if v := r.column(i); !isEmpty(v) {
 			columns[c.Name] = encode(v)
 		}
@@ -120,14 +123,14 @@ func (p *planner) insert(it *item) {
 }
 
 func (p *planner) update(it *item) {
-	have, want := rowOf(it.table, p.have.Row(*it.found)), rowOf(it.table, it.row.Model)
+	have, want := p.haveRow(it), rowOf(it.table, it.row.Model)
 	columns := make(ovsdb.Row)
 	var mutations []ovsdb.Mutation
 	var changed []string
 	for i, c := range it.table.Columns {
 		switch {
 		case c.Members:
-			mutations = append(mutations, p.mutateMembers(it, c, have.set(i), want.set(i))...)
+			mutations = append(mutations, p.mutateMembers(it, c, have.set(i))...)
 		case !equalColumn(have.column(i), want.column(i)):
 			columns[c.Name] = encode(want.column(i))
 			changed = append(changed, c.Name)
@@ -149,61 +152,6 @@ func (p *planner) update(it *item) {
 		p.op(ovsdb.Operation{Op: ovsdb.OperationMutate, Table: it.table.Name, Where: where, Mutations: mutations})
 	}
 	p.moveEdges(it)
-}
-
-// members turns references into UUIDs and leaves out, with a note, what does not exist.
-func (p *planner) members(it *item, refs []string) []string {
-	uuids := make([]string, 0, len(refs))
-	for _, s := range refs {
-		ref, _ := ParseRef(s)
-		if uuid, ok := p.resolve(ref); ok {
-			uuids = append(uuids, uuid)
-		} else {
-			p.out.Missing = append(p.out.Missing, Missing{it.job.owner, ref})
-		}
-	}
-	return uuids
-}
-
-// mutateMembers changes a large set by its difference.
-func (p *planner) mutateMembers(it *item, c Column, have, want []string) []ovsdb.Mutation {
-	if c.Refs {
-		want = p.members(it, want)
-	}
-	drop, add := difference(have, want)
-	var mutations []ovsdb.Mutation
-	if len(drop) > 0 {
-		mutations = append(mutations, *ovsdb.NewMutation(c.Name, ovsdb.MutateOperationDelete, encodeSet(drop, c.Refs)))
-	}
-	if len(add) > 0 {
-		mutations = append(mutations, *ovsdb.NewMutation(c.Name, ovsdb.MutateOperationInsert, encodeSet(add, c.Refs)))
-	}
-	return mutations
-}
-
-// difference returns what must be taken from a set, and what must be added, to make it another one.
-func difference(have, want []string) (drop, add []string) {
-	if slices.Equal(have, want) {
-		return nil, nil
-	}
-	wanted := make(map[string]bool, len(want)) // false once it is found in have
-	for _, s := range want {
-		wanted[s] = true
-	}
-	for _, s := range have {
-		if _, ok := wanted[s]; ok {
-			wanted[s] = false
-		} else {
-			drop = append(drop, s)
-		}
-	}
-	for _, s := range want {
-		if wanted[s] {
-			wanted[s] = false
-			add = append(add, s)
-		}
-	}
-	return drop, add
 }
 
 // marked tells whether the row carries our marks as they should be, which is where its Found comes from.

@@ -17,7 +17,9 @@ type index struct {
 
 type entry struct {
 	Found
-	sum uint64
+	sum     uint64
+	members int    // how many, in a table with a large column
+	known   *Known // what the row was made equal to, nil when it has changed since, or is to be compared in full
 	// model is the row in the client's cache, which replaces rows and never changes them; nil when it has changed since the
 	// last Rescan. The cache hands out single rows as copies only, which would be half of the cost of an audit.
 	model model.Model
@@ -39,7 +41,11 @@ func entryOf(t *Table, uuid string, m model.Model) entry {
 	if t.Key == "" {
 		f.ID = ids[keyID]
 	}
-	return entry{Found: f, sum: r.sum()}
+	e := entry{Found: f, sum: r.sum()}
+	if t.members >= 0 {
+		e.members = len(r.set(t.members))
+	}
+	return e
 }
 
 // put records what a row looks like now, nil when it is gone, and adds to drift whose row it was and is; nothing when the row

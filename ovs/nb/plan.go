@@ -44,6 +44,14 @@ type Reader interface {
 	Inside(Ref) []Found
 	// Row returns the columns of a row, which the caller must not change.
 	Row(Found) model.Model
+	// Known returns what a row with Members was last made equal to, nil when that is not certain.
+	Known(Found) *Known
+}
+
+// Known is a row with Members that the database holds, so that only what has changed since must be compared.
+type Known struct {
+	row     Row
+	missing *Set // members that were left out
 }
 
 // Reasons why an owner cannot be made equal now.
@@ -117,7 +125,10 @@ type item struct {
 	ref   Ref
 	row   Row
 	found *Found
+	known *Known
 	name  string // named UUID, when the row is inserted
+
+	drop, add []string // how Members differs from what is known
 }
 
 // Plan yields the transaction that makes the rows of each owner equal to what it wants, together, or says which owners
@@ -154,7 +165,8 @@ func (p *planner) match(want Want) {
 			it.found, kept[found.UUID] = &found, true
 		}
 		p.wanted[it.ref] = it
-		if !rowOf(it.table, row.Model).encodable() {
+		p.matchMembers(it)
+		if !rowOf(it.table, row.Model).encodable() || slices.ContainsFunc(it.add, unencodable) {
 			j.block(ReasonBadText, it.ref)
 		}
 	}

@@ -78,6 +78,9 @@ type Row struct {
 	// Model is a pointer to one of the structs of package db. References are Refs as text. The planner fills in the
 	// UUID and its own external_ids; the model itself is not changed.
 	Model model.Model
+	// Members is the set of the table's large column (columns.go), in place of that column of the model, which stays empty. A
+	// compiler that keeps it from one time to the next makes the comparison cheap; nil leaves the column to the model.
+	Members *Set
 	// In lists the parents. A row of a table that is not a root needs one, or OVSDB removes it at commit.
 	In []Edge
 }

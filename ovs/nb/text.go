@@ -36,7 +36,12 @@ func (r Row) String() string {
 	t := tableOf(r.Model)
 	view := rowOf(t, r.Model)
 	for i, c := range t.Columns {
-		if v := view.column(i); c.Name != t.Key && !isEmpty(v) {
+		v := view.column(i)
+		if c.Members {
+			all := slices.Collect(r.members(t))
+			v = &all
+		}
+		if c.Name != t.Key && !isEmpty(v) {
 			fmt.Fprintf(&b, "  %s: %s\n", c.Name, columnText(v))
 		}
 	}

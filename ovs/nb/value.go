@@ -146,20 +146,19 @@ func isEmpty(column any) bool {
 
 // encodable tells whether no text has a NUL byte: ovsdb-server takes it for the end of the JSON and drops the connection.
 func (r row) encodable() bool {
-	bad := func(s string) bool { return strings.IndexByte(s, 0) >= 0 }
 	for i := range r.table.fields {
 		switch c := r.column(i).(type) {
 		case *string:
-			if bad(*c) {
+			if unencodable(*c) {
 				return false
 			}
 		case *[]string:
-			if slices.ContainsFunc(*c, bad) {
+			if slices.ContainsFunc(*c, unencodable) {
 				return false
 			}
 		case *map[string]string:
 			for k, v := range *c {
-				if bad(k) || bad(v) {
+				if unencodable(k) || unencodable(v) {
 					return false
 				}
 			}
@@ -167,6 +166,8 @@ func (r row) encodable() bool {
 	}
 	return true
 }
+
+func unencodable(s string) bool { return strings.IndexByte(s, 0) >= 0 }
 
 var seed = maphash.MakeSeed()
 
