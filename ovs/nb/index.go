@@ -12,7 +12,7 @@ type index struct {
 	rows    map[string]entry // by UUID
 	byOwner map[Owner][]string
 	byRef   map[Ref]string
-	inside  map[Ref]map[string]bool // rows with exactly one parent; a switch may hold 50,000 ports
+	inside  map[Ref]map[string]bool // rows by each of their parents; a switch may hold 50,000 ports
 }
 
 type entry struct {
@@ -85,11 +85,11 @@ func (x *index) add(e entry) {
 	if e.Owner != (Owner{}) {
 		x.byOwner[e.Owner] = append(x.byOwner[e.Owner], e.UUID)
 	}
-	if parent, ok := onlyParent(e.In); ok {
-		if x.inside[parent] == nil {
-			x.inside[parent] = make(map[string]bool)
+	for _, edge := range parseIn(e.In) {
+		if x.inside[edge.Parent] == nil {
+			x.inside[edge.Parent] = make(map[string]bool)
 		}
-		x.inside[parent][e.UUID] = true
+		x.inside[edge.Parent][e.UUID] = true
 	}
 	if e.ID == "" {
 		return
@@ -103,10 +103,10 @@ func (x *index) add(e entry) {
 func (x *index) drop(e entry) {
 	delete(x.rows, e.UUID)
 	x.dropOwned(e)
-	if parent, ok := onlyParent(e.In); ok {
-		delete(x.inside[parent], e.UUID)
-		if len(x.inside[parent]) == 0 {
-			delete(x.inside, parent)
+	for _, edge := range parseIn(e.In) {
+		delete(x.inside[edge.Parent], e.UUID)
+		if len(x.inside[edge.Parent]) == 0 {
+			delete(x.inside, edge.Parent)
 		}
 	}
 	if x.byRef[e.Ref()] != e.UUID {
@@ -118,13 +118,6 @@ func (x *index) drop(e entry) {
 			x.byRef[e.Ref()] = uuid
 		}
 	}
-}
-
-func onlyParent(in string) (Ref, bool) {
-	if edges := parseIn(in); len(edges) == 1 {
-		return edges[0].Parent, true
-	}
-	return Ref{}, false
 }
 
 func (x *index) dropOwned(e entry) {

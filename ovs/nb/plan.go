@@ -2,6 +2,7 @@ package nb
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/ovn-kubernetes/libovsdb/model"
@@ -40,7 +41,7 @@ type Reader interface {
 	Owned(Owner) []Found
 	// Find returns the row of that name, ours or not.
 	Find(Ref) (Found, bool)
-	// Inside returns the rows whose only parent is that row: they vanish with it.
+	// Inside returns the rows that are listed in that row: they vanish with it, unless they are listed elsewhere too.
 	Inside(Ref) []Found
 	// Row returns the columns of a row, which the caller must not change.
 	Row(Found) model.Model
@@ -236,17 +237,21 @@ func (p *planner) checkGone(j *job) {
 		if p.taken(f) || p.duplicate(f) {
 			continue
 		}
-		var inside []Owner
+		inside := make(map[Owner]bool)
 		for _, inner := range p.have.Inside(f.Ref()) {
-			if inner.Owner != j.owner && !p.leaving(inner) && !p.moving(inner) && !slices.Contains(inside, inner.Owner) {
-				inside = append(inside, inner.Owner)
+			if p.vanishes(inner, f.Ref(), j) {
+				inside[inner.Owner] = true
 			}
 		}
-		slices.SortFunc(inside, Owner.Compare)
 		if len(inside) > 0 {
-			j.block(ReasonNotEmpty, f.Ref(), inside...)
+			j.block(ReasonNotEmpty, f.Ref(), slices.SortedFunc(maps.Keys(inside), Owner.Compare)...)
 		}
 	}
+}
+
+// vanishes tells whether another owner loses a row when this job removes its parent.
+func (p *planner) vanishes(inner Found, parent Ref, j *job) bool {
+	return inner.Owner != j.owner && !p.leaving(inner) && !p.moving(inner) && !p.elsewhere(inner, parent)
 }
 
 // leaving tells whether the row's owner is in this batch, can be served, and does not want the row any more.
@@ -259,6 +264,14 @@ func (p *planner) leaving(f Found) bool {
 func (p *planner) moving(f Found) bool {
 	it := p.wanted[f.Ref()]
 	return it != nil && it.job.blocked == nil && inText(it.row.In) != f.In
+}
+
+// elsewhere tells whether the row is listed in another parent too, one that stays.
+func (p *planner) elsewhere(f Found, parent Ref) bool {
+	return slices.ContainsFunc(parseIn(f.In), func(e Edge) bool {
+		other, ok := p.have.Find(e.Parent)
+		return ok && e.Parent != parent && !p.leaving(other)
+	})
 }
 
 // taken tells whether another owner of this batch takes the row over, so that it must not be removed.
