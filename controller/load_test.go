@@ -73,6 +73,13 @@ func newLoad(tb testing.TB) *load {
 			return obj.GetName() == nodeName(i) && obj.GetAnnotations()[v1.AnnotationIPAddress] != ""
 		})
 	}
+	var namespaces corev1.NamespaceList
+	l.must(l.client.List(l.Context(), &namespaces))
+	for _, ns := range namespaces.Items {
+		l.wait(&corev1.NamespaceList{}, "a Namespace shows its Subnet", func(obj client.Object) bool {
+			return obj.GetName() == ns.Name && obj.GetAnnotations()[v1.AnnotationLogicalSwitch] != ""
+		})
+	}
 	l.dial()
 	return l
 }

@@ -102,6 +102,14 @@ func newRig(t testing.TB) *rig {
 func (r *rig) empty() {
 	r.Helper()
 	r.wipe(&corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{})
+	var namespaces corev1.NamespaceList
+	r.must(r.client.List(r.Context(), &namespaces))
+	for i := range namespaces.Items {
+		if ns := &namespaces.Items[i]; len(ns.Annotations) > 0 {
+			ns.Annotations = nil
+			r.must(r.client.Update(r.Context(), ns))
+		}
+	}
 }
 
 // wipe removes all objects of these kinds, finalizers or not.

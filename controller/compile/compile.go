@@ -32,7 +32,6 @@ const (
 	ReasonNotSupported = "NotSupported" // a field is set whose feature Heddle does not have yet
 	ReasonInvalid      = "Invalid"      // a value cannot be read or contradicts another one of the object
 	ReasonConflict     = "Conflict"     // an address range overlaps one that is in use
-	ReasonNotFound     = "NotFound"     // something that the object names does not exist
 )
 
 // Row adds a wanted row.

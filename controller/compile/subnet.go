@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/heddle-net/heddle/controller/state"
 	"github.com/heddle-net/heddle/ovs/nb"
@@ -35,7 +36,7 @@ func subnet(v *state.View, name string, out *Output) {
 	})
 	out.Row(nb.Row{
 		ID:    port,
-		Model: &db.LogicalRouterPort{Name: port, MAC: gatewayMAC(obj.Gateways), Networks: networks(obj)},
+		Model: &db.LogicalRouterPort{Name: port, MAC: obj.GatewayMAC, Networks: networks(obj)},
 		In:    []nb.Edge{inRouter(router, "ports")},
 	})
 	for _, cidr := range obj.CIDRs {
@@ -60,20 +61,44 @@ func SubnetProblems(v *state.View, obj *state.Subnet) []Problem {
 		out.Problem(ReasonInvalid, "a Subnet must not have the name of its VPC")
 	}
 	for _, cidr := range obj.CIDRs {
+		out.Problems = append(out.Problems, unusable(v.Config(), cidr)...)
 		overlaps(v, obj, cidr, &out)
 	}
 	return out.Problems
 }
 
-// overlaps finds everything that uses addresses of a Subnet's range already.
-func overlaps(v *state.View, obj *state.Subnet, cidr netip.Prefix, out *Output) {
-	for _, service := range v.Config().ServiceCIDRs {
+// special are ranges in which no Pod can have an address: this host, loopback, link-local and multicast (RFC 6890, RFC 4291).
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
+
+// unusable says why no Subnet of the cluster can have that range.
+func unusable(config state.Config, cidr netip.Prefix) []Problem {
+	var out Output
+	for _, p := range special {
+		if p.Overlaps(cidr) {
+			out.Problem(ReasonInvalid, "CIDR %s overlaps %s, in which Pods can have no addresses", cidr, p)
+		}
+	}
+	for _, service := range config.ServiceCIDRs {
 		if service.Overlaps(cidr) {
 			out.Problem(ReasonConflict, "CIDR %s overlaps the Service CIDR %s", cidr, service)
 		}
 	}
+	return out.Problems
+}
+
+// hopeless tells that a Subnet can never be in force as it is: nobody has to give way to it.
+func hopeless(config state.Config, s *state.Subnet) bool {
+	return !s.Accepted && slices.ContainsFunc(s.CIDRs, func(cidr netip.Prefix) bool { return len(unusable(config, cidr)) > 0 })
+}
+
+// overlaps finds everything that uses addresses of a Subnet's range already.
+func overlaps(v *state.View, obj *state.Subnet, cidr netip.Prefix, out *Output) {
 	for _, other := range v.SubnetsOf(obj.Vpc) {
-		if other.Name == obj.Name || !yields(obj, other, v.Config().JoinSubnet) {
+		if other.Name == obj.Name || hopeless(v.Config(), other) || !yields(obj, other, v.Config().JoinSubnet) {
 			continue
 		}
 		for _, theirs := range other.CIDRs {
@@ -81,6 +106,9 @@ func overlaps(v *state.View, obj *state.Subnet, cidr netip.Prefix, out *Output) 
 				out.Problem(ReasonConflict, "CIDR %s overlaps %s of Subnet %s", cidr, theirs, other.Name)
 			}
 		}
+	}
+	if obj.Accepted {
+		return // a Node that comes later does not take a Subnet out of force
 	}
 	for _, node := range v.Nodes() {
 		for _, ip := range node.InternalIPs {

@@ -3,18 +3,23 @@ package decide
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/heddle-net/heddle/controller/feed"
 	"github.com/heddle-net/heddle/controller/ipam"
+	"github.com/heddle-net/heddle/controller/report"
 	"github.com/heddle-net/heddle/controller/state"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/ovs/nb"
@@ -24,9 +29,11 @@ import (
 // something else (no namespace): that of a Node, or a reservation.
 type Addresses struct {
 	client  client.Client
+	live    client.Reader // of the API server, not of the cache
 	ledger  *Ledger
 	binding *binding
 	store   *state.Store
+	board   *report.Board
 	events  events.EventRecorder
 	chassis func(ctx context.Context, node string) error
 
@@ -40,8 +47,8 @@ type Addresses struct {
 	waiting map[string]map[reconcile.Request]bool
 	// annotated is the resource version of what a patch of annotations has made, until the cache has it.
 	annotated map[reconcile.Request]string
-	// said is the last Warning for each request, so that it is not said again.
-	said map[reconcile.Request]string
+	// said is the last Warning of each reason for each request, so that it is not said again.
+	said map[reconcile.Request]map[string]string
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -82,6 +89,15 @@ func (a *Addresses) give(ctx context.Context, req reconcile.Request, about runti
 	return ipam.Lease{}, "", nil
 }
 
+// tell says on the object why its port cannot be in the northbound database, when somebody must do something about it.
+func (a *Addresses) tell(req reconcile.Request, about runtime.Object, owner nb.Owner) {
+	outcome := a.board.Outcome(owner)
+	if outcome.Blocked == "" || outcome.Reason == nb.ReasonMissingParent || outcome.Reason == nb.ReasonNotEmpty {
+		return // what is missing is reported where it is missing
+	}
+	a.warn(req, about, reasonPortFailed, outcome.Reason+": "+outcome.Blocked)
+}
+
 // refused tells errors that a retry cannot mend, only a change of the request, the Subnet or another holder.
 func refused(err error) bool {
 	var conflict *ipam.ConflictError
@@ -89,7 +105,7 @@ func refused(err error) bool {
 	var outside *ipam.OutsideError
 	var reserved *ipam.ReservedError
 	var request *ipam.RequestError
-	return errors.Is(err, errNoPool) || errors.Is(err, errOtherHolder) || errors.As(err, &conflict) || errors.As(err, &exhausted) ||
+	return errors.Is(err, errNoPool) || apierrors.IsInvalid(err) || errors.Is(err, errOtherHolder) || errors.As(err, &conflict) || errors.As(err, &exhausted) ||
 		errors.As(err, &outside) || errors.As(err, &reserved) || errors.As(err, &request)
 }
 
@@ -97,6 +113,8 @@ func refused(err error) bool {
 const (
 	reasonAcquireFailed = "AcquireAddressFailed"
 	reasonInvalidPod    = "ValidatePodNetworkFailed"
+	reasonPortFailed    = "CreatePortFailed"
+	reasonNodeConflict  = "NodeAddressConflict"
 )
 
 // explain starts a conflict's message with the word that Kube-OVN's users and tests look for.
@@ -111,8 +129,11 @@ func explain(err error) string {
 // warn emits a Warning once for each new text.
 func (a *Addresses) warn(req reconcile.Request, about runtime.Object, reason, text string) {
 	a.mu.Lock()
-	again := a.said[req] == text
-	a.said[req] = text
+	again := a.said[req][reason] == text
+	if a.said[req] == nil {
+		a.said[req] = make(map[string]string)
+	}
+	a.said[req][reason] = text
 	a.mu.Unlock()
 	if !again {
 		a.events.Eventf(about, nil, corev1.EventTypeWarning, reason, "AllocateAddress", "%s", text)
@@ -136,7 +157,8 @@ const anySubnet = ""
 func (a *Addresses) served(req reconcile.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.said, req)
+	delete(a.said[req], reasonAcquireFailed)
+	delete(a.said[req], reasonInvalidPod)
 	for subnet, set := range a.waiting {
 		if delete(set, req); len(set) == 0 {
 			delete(a.waiting, subnet)
@@ -199,30 +221,78 @@ func (a *Addresses) takeConfirmed(req reconcile.Request) bool {
 	return ok
 }
 
-func (a *Addresses) forgetAnnotated(req reconcile.Request) {
+// forget drops what is remembered of a holder that is gone.
+func (a *Addresses) forget(req reconcile.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.annotated, req)
+	delete(a.said, req)
+}
+
+// gone keeps a reservation, which outlives its Pod or Node, and releases everything else. The IP object may be one that we know
+// nothing of, because its Subnet is not served.
+func (a *Addresses) gone(ctx context.Context, req reconcile.Request, owner nb.Owner, ip string, clean func() error) error {
+	var obj v1.IP
+	if err := a.client.Get(ctx, types.NamespacedName{Name: ip}, &obj); err == nil {
+		if reserved(&obj) && obj.DeletionTimestamp.IsZero() {
+			return a.reserve(ctx, req, &obj)
+		}
+		if controllerutil.ContainsFinalizer(&obj, v1.Finalizer) { // else it is on its way out
+			a.ledger.note(&obj)
+		}
+	}
+	return a.letGo(ctx, req, owner, ip, clean)
 }
 
 // letGo releases the address of a holder that is gone: first it asks whether the port is gone too, then it runs clean, if
 // there is something else to remove.
 func (a *Addresses) letGo(ctx context.Context, req reconcile.Request, owner nb.Owner, ip string, clean func() error) error {
 	confirmed := a.takeConfirmed(req)
-	if _, known := a.ledger.record(ip); !known && !confirmed {
+	old, known := a.ledger.record(ip)
+	if !known && !confirmed {
 		a.served(req) // it never had one, or waits no more
+		a.forget(req)
 		return nil
 	}
 	if !confirmed {
 		a.confirm(owner, req)
 		return nil
 	}
+	if old.found {
+		if err := a.absent(ctx, req); err != nil {
+			return err
+		}
+	}
 	a.served(req)
-	a.forgetAnnotated(req)
+	a.forget(req)
 	if clean != nil {
 		if err := clean(); err != nil {
 			return err // asked anew when it is tried again
 		}
 	}
 	return a.ledger.release(ctx, ip)
+}
+
+// errLate says that an object is in the API and not yet in the cache.
+var errLate = errors.New("is there, the cache is late")
+
+// absent asks the API server whether a Pod or Node that the cache does not have is really gone.
+func (a *Addresses) absent(ctx context.Context, req reconcile.Request) error {
+	var pod corev1.Pod
+	var node corev1.Node
+	var err error
+	needs := true
+	if name, isNode := strings.CutPrefix(req.Name, v1.NodePortPrefix); req.Namespace == "" && isNode {
+		err = a.live.Get(ctx, types.NamespacedName{Name: name}, &node)
+	} else {
+		err = a.live.Get(ctx, req.NamespacedName, &pod)
+		needs = feed.NeedsNetwork(&pod)
+	}
+	switch {
+	case err == nil && needs:
+		return fmt.Errorf("%s %w", req, errLate)
+	case client.IgnoreNotFound(err) != nil:
+		return fmt.Errorf("ask for %s: %w", req, err)
+	}
+	return nil
 }

@@ -1,7 +1,8 @@
 // Package decide makes the choices that are not a function of the cluster, and records them in Kubernetes before anything
 // else sees them: which address a Pod or a Node has, what a Subnet leaves open, which Subnets a Namespace uses.
 //
-//	ledger.go     who has which address: the pools, and the IP object that records each lease
+//	ledger.go     who has which address: the pools, and what is recorded
+//	record.go     the IP object that records each lease
 //	kept.go       the addresses of ports whose removal the engine holds back
 //	address.go    the reconciler of everything that holds an address; pod.go, node.go and reservation.go are its cases
 //	subnet.go     completes a Subnet, gives it a pool, keeps it while it is in use, shows its status

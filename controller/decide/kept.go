@@ -53,17 +53,6 @@ func (l *Ledger) keep(p engine.Port) bool {
 	return true
 }
 
-// keepAgain holds the addresses of kept ports in a Subnet that has come, or come back.
-func (l *Ledger) keepAgain(subnet string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, p := range l.kept {
-		if pool, ok := l.pools.Pool(subnet); ok && p.Subnet == subnet {
-			pool.Keep(p.Name, p.IPs, p.MAC)
-		}
-	}
-}
-
 func (l *Ledger) unkeep(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

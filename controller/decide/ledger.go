@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/heddle-net/heddle/controller/engine"
@@ -41,12 +38,16 @@ type record struct {
 	node   string
 	subnet string
 	lease  ipam.Lease
+	// found says that the object was there before us and that its Pod or Node has not been seen: it may be in the API and not
+	// yet in our cache.
+	found bool
 }
 
 // Ledger gives addresses and records each in an IP object. Calls for one IP object must not overlap; the address
 // reconciler's queue sees to that.
 type Ledger struct {
 	client client.Client
+	live   client.Reader // of the API server, not of the cache
 	pools  *ipam.IPAM
 	// used and freed are told in which Subnet an address was given or given back.
 	used, freed func(subnet string)
@@ -57,9 +58,9 @@ type Ledger struct {
 	kept    map[string]engine.Port // held ports by name
 }
 
-func newLedger(c client.Client, used, freed func(string)) *Ledger {
+func newLedger(c client.Client, live client.Reader, used, freed func(string)) *Ledger {
 	return &Ledger{
-		client: c, pools: ipam.New(), used: used, freed: freed,
+		client: c, live: live, pools: ipam.New(), used: used, freed: freed,
 		records: make(map[string]record), subnets: make(map[string]served), kept: make(map[string]engine.Port),
 	}
 }
@@ -76,13 +77,32 @@ func (l *Ledger) serve(subnet served, config ipam.Config) error {
 		return err
 	}
 	l.mu.Lock()
-	_, had := l.subnets[subnet.Name]
-	l.subnets[subnet.Name] = subnet
-	l.mu.Unlock()
-	if !had {
-		l.keepAgain(subnet.Name)
+	defer l.mu.Unlock()
+	if _, had := l.subnets[subnet.Name]; !had {
+		l.holdAgain(subnet.Name)
 	}
+	l.subnets[subnet.Name] = subnet
 	return nil
+}
+
+// holdAgain holds what is recorded in a Subnet that has just got its pool: it may have been out of order when the IP objects
+// were read, or it is made anew while its Pods run.
+func (l *Ledger) holdAgain(subnet string) {
+	pool, _ := l.pools.Pool(subnet)
+	for ip, r := range l.records {
+		if r.subnet == subnet {
+			_ = pool.Hold(ip, r.lease.Addrs(), r.lease.MAC.String()) // the reconciler meets it again, and reports
+			if lease, held := pool.Lease(ip); held {
+				r.lease = lease
+				l.records[ip] = r
+			}
+		}
+	}
+	for _, p := range l.kept {
+		if p.Subnet == subnet {
+			pool.Keep(p.Name, p.IPs, p.MAC)
+		}
+	}
 }
 
 // drop forgets a Subnet that is gone.
@@ -136,7 +156,11 @@ func (l *Ledger) ensure(ctx context.Context, h holder, subnet string, req ipam.R
 	}
 	want := record{name: h.fullName(), holder: h.uid, node: h.node, subnet: subnet, lease: lease}
 	switch {
-	case known && old.lease == lease && old.subnet == subnet && old.node == h.node && (old.holder == h.uid):
+	case known && old.lease == lease && old.subnet == subnet && old.node == h.node && old.holder == h.uid:
+		if old.found {
+			old.found = false
+			l.remember(h.ip, old)
+		}
 		return lease, nil
 	case known && old.lease == lease && old.subnet == subnet:
 		return lease, l.handOver(ctx, h, old)
@@ -149,51 +173,15 @@ func (l *Ledger) ensure(ctx context.Context, h holder, subnet string, req ipam.R
 		}
 	}
 	created, err := l.createIP(ctx, h, want)
+	if apierrors.IsAlreadyExists(err) {
+		return lease, l.meet(ctx, h.ip, subnet)
+	}
 	if err != nil {
 		return lease, err
 	}
 	l.remember(h.ip, created)
 	l.used(subnet)
 	return lease, nil
-}
-
-// createIP writes the IP object. Meeting one that says the same is success: an earlier attempt may have failed halfway.
-func (l *Ledger) createIP(ctx context.Context, h holder, want record) (record, error) {
-	obj := &v1.IP{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: h.ip, Finalizers: []string{v1.Finalizer}, Annotations: map[string]string{annotationHolder: h.uid},
-			Labels: map[string]string{v1.LabelSubnet: want.subnet, v1.LabelNodeName: h.node, v1.LabelIPReserved: "false"},
-		},
-		Spec: v1.IPSpec{
-			PodName: h.name, Namespace: h.namespace, Subnet: want.subnet, NodeName: h.node, MacAddress: want.lease.MAC.String(),
-			IPAddress: joinAddrs(want.lease.Addrs()), V4IPAddress: text(want.lease.V4), V6IPAddress: text(want.lease.V6),
-			AttachIPs: []string{}, AttachMacs: []string{}, AttachSubnets: []string{},
-		},
-	}
-	err := l.client.Create(ctx, obj)
-	if err != nil {
-		return want, fmt.Errorf("create IP %s: %w", h.ip, err)
-	}
-	want.uid = string(obj.UID)
-	return want, nil
-}
-
-// handOver records that a new Pod of the same name, perhaps on another node, has the address now.
-func (l *Ledger) handOver(ctx context.Context, h holder, old record) error {
-	patch := client.RawPatch(types.MergePatchType, mustJSON(map[string]any{
-		"metadata": map[string]any{
-			"uid":         old.uid,
-			"annotations": map[string]any{annotationHolder: h.uid},
-			"labels":      map[string]any{v1.LabelNodeName: h.node},
-		},
-		"spec": map[string]any{"nodeName": h.node, "podName": h.name, "namespace": h.namespace},
-	}))
-	if err := l.client.Patch(ctx, &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: h.ip}}, patch); err != nil {
-		return fmt.Errorf("patch IP %s: %w", h.ip, err)
-	}
-	old.holder, old.node = h.uid, h.node
-	l.remember(h.ip, old)
-	return nil
 }
 
 // release gives back what the IP object records: first the object goes, then the address is free.
@@ -211,50 +199,47 @@ func (l *Ledger) release(ctx context.Context, ip string) error {
 	return nil
 }
 
-// deleteIP removes the object together with our finalizer; if it is another object of the name by now, nothing happens.
-func (l *Ledger) deleteIP(ctx context.Context, ip string, old record) error {
-	obj := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: ip}}
-	if err := l.unfinalize(ctx, obj, old.uid); err != nil {
-		return err
-	}
-	err := l.client.Delete(ctx, obj, client.Preconditions{UID: (*types.UID)(&old.uid)})
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("delete IP %s: %w", ip, err)
-	}
-	l.forget(ip)
-	return nil
-}
-
-func (l *Ledger) unfinalize(ctx context.Context, obj *v1.IP, uid string) error {
-	patch := client.RawPatch(types.MergePatchType, mustJSON(map[string]any{"metadata": map[string]any{"uid": uid, "finalizers": nil}}))
-	if err := l.client.Patch(ctx, obj, patch); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("remove the finalizer of IP %s: %w", obj.Name, err)
-	}
-	return nil
-}
-
 func (l *Ledger) free(ip, subnet string) {
 	if pool, ok := l.pools.Pool(subnet); ok && pool.Release(ip) {
 		l.freed(subnet)
 	}
 }
 
-// adopt holds what an IP object says: at start, and for one that was made by hand. It returns why not, if it cannot.
+// adopt records an IP object and holds what it says: at start, and for one that was made by hand. It returns why not, if it
+// cannot.
 func (l *Ledger) adopt(obj *v1.IP) error {
-	if _, known := l.record(obj.Name); known {
-		return nil
-	}
 	pool, ok := l.pools.Pool(obj.Spec.Subnet)
 	if !ok {
+		l.note(obj)
 		return fmt.Errorf("%s: %w", obj.Spec.Subnet, errNoPool)
 	}
-	err := pool.Hold(obj.Name, feed.AddressesOf(&obj.Spec), obj.Spec.MacAddress)
 	lease, held := pool.Lease(obj.Name)
-	if held {
+	if _, known := l.record(obj.Name); known && held {
+		return nil
+	}
+	err := pool.Hold(obj.Name, feed.AddressesOf(&obj.Spec), obj.Spec.MacAddress)
+	if lease, held = pool.Lease(obj.Name); held {
 		l.remember(obj.Name, recordOf(obj, lease))
 		l.used(obj.Spec.Subnet)
 	}
 	return err
+}
+
+// note records an IP object whose addresses nobody can hold now: its Subnet is not served, or not any more.
+func (l *Ledger) note(obj *v1.IP) {
+	if _, known := l.record(obj.Name); known {
+		return
+	}
+	var lease ipam.Lease
+	for _, addr := range feed.AddressesOf(&obj.Spec) {
+		if addr.Is4() {
+			lease.V4 = addr
+		} else {
+			lease.V6 = addr
+		}
+	}
+	lease.MAC, _ = ipam.ParseMAC(obj.Spec.MacAddress)
+	l.remember(obj.Name, recordOf(obj, lease))
 }
 
 // leaseOf is what the pool holds for an IP object.
@@ -264,13 +249,6 @@ func (l *Ledger) leaseOf(obj *v1.IP) ipam.Lease {
 		return lease
 	}
 	return ipam.Lease{}
-}
-
-func recordOf(obj *v1.IP, lease ipam.Lease) record {
-	return record{
-		uid: string(obj.UID), name: nameOf(obj.Spec.Namespace, obj.Spec.PodName), holder: obj.Annotations[annotationHolder], node: obj.Spec.NodeName, subnet: obj.Spec.Subnet,
-		lease: lease,
-	}
 }
 
 // load holds what all IP objects say, oldest first, so that of two that claim one address the older keeps it.
@@ -313,24 +291,4 @@ func (l *Ledger) vanished(ip, uid string) {
 	if r, ok := l.records[ip]; ok && r.uid == uid {
 		delete(l.records, ip)
 	}
-}
-
-// joinAddrs prints "v4", "v6" or "v4,v6".
-func joinAddrs[T fmt.Stringer](values []T) string {
-	s := ""
-	for i, v := range values {
-		if i > 0 {
-			s += ","
-		}
-		s += v.String()
-	}
-	return s
-}
-
-// text prints an address, nothing for none.
-func text(a netip.Addr) string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.String()
 }

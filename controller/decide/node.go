@@ -3,6 +3,9 @@ package decide
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -10,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/heddle-net/heddle/controller/feed"
 	"github.com/heddle-net/heddle/controller/ipam"
 	"github.com/heddle-net/heddle/controller/state"
 	v1 "github.com/heddle-net/heddle/crds/v1"
@@ -26,9 +30,11 @@ func (a *Addresses) node(ctx context.Context, req reconcile.Request, name string
 		return fmt.Errorf("get Node %s: %w", name, err)
 	}
 	if err != nil {
-		return a.letGo(ctx, req, owner, req.Name, func() error { return a.chassis(ctx, name) })
+		return a.gone(ctx, req, owner, req.Name, func() error { return a.chassis(ctx, name) })
 	}
 	a.alive(owner, req)
+	a.tell(req, &obj, owner)
+	a.misplaced(req, &obj)
 	h := holder{ip: req.Name, name: name, node: name, uid: string(obj.UID)}
 	join := a.store.Config().JoinSubnet
 	lease, subnet, err := a.give(ctx, req, &obj, h, []string{join}, ipam.Request{})
@@ -39,6 +45,24 @@ func (a *Addresses) node(ctx context.Context, req reconcile.Request, name string
 	want[v1.AnnotationPortName] = req.Name
 	delete(want, v1.AnnotationLogicalRouter)
 	return a.annotate(ctx, req, &obj, want)
+}
+
+// misplaced warns of a Node whose address lies in the range of a Subnet that was in force before it: Pods reach a Pod there, or
+// nobody. (A Subnet that comes after the Node is refused.)
+func (a *Addresses) misplaced(req reconcile.Request, obj *corev1.Node) {
+	var found []string
+	a.store.Inspect(func(v *state.View) {
+		for _, s := range v.SubnetsOf(v.Config().DefaultVpc) {
+			for _, ip := range feed.Node(obj).InternalIPs {
+				if s.Accepted && slices.ContainsFunc(s.CIDRs, func(cidr netip.Prefix) bool { return cidr.Contains(ip) }) {
+					found = append(found, fmt.Sprintf("the Node's address %s lies in the range of Subnet %s", ip, s.Name))
+				}
+			}
+		}
+	})
+	if len(found) > 0 {
+		a.warn(req, obj, reasonNodeConflict, strings.Join(found, "; "))
+	}
 }
 
 // goneMeanwhile tells that the object of a patch was deleted, or deleted and made anew, since it was read.

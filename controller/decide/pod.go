@@ -32,9 +32,10 @@ func (a *Addresses) pod(ctx context.Context, req reconcile.Request) error {
 		return fmt.Errorf("get Pod %s: %w", req, err)
 	}
 	if err != nil || !feed.NeedsNetwork(&obj) {
-		return a.podGone(ctx, req, owner, ip)
+		return a.gone(ctx, req, owner, ip, nil)
 	}
 	a.alive(owner, req)
+	a.tell(req, &obj, owner)
 	h := holder{ip: ip, namespace: obj.Namespace, name: obj.Name, node: obj.Spec.NodeName, uid: string(obj.UID)}
 	want, subnets, err := a.podWants(ctx, &obj, h)
 	if err != nil {
@@ -47,15 +48,6 @@ func (a *Addresses) pod(ctx context.Context, req reconcile.Request) error {
 		return err
 	}
 	return a.annotate(ctx, req, &obj, a.podAnnotations(subnet, lease))
-}
-
-// podGone keeps a reservation, which outlives the Pod, and releases everything else.
-func (a *Addresses) podGone(ctx context.Context, req reconcile.Request, owner nb.Owner, ip string) error {
-	var obj v1.IP
-	if err := a.client.Get(ctx, types.NamespacedName{Name: ip}, &obj); err == nil && reserved(&obj) && obj.DeletionTimestamp.IsZero() {
-		return a.reserve(ctx, req, &obj)
-	}
-	return a.letGo(ctx, req, owner, ip, nil)
 }
 
 // podWants reads what the Pod asks for. A Pod that has its address already keeps it, whatever its annotations say by now.

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/heddle-net/heddle/controller/ipam"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
@@ -45,9 +46,13 @@ func (a *Addresses) reserve(ctx context.Context, req reconcile.Request, obj *v1.
 	return a.markReserved(ctx, obj)
 }
 
-// markReserved shows in the object that it counts: finalizer and labels as on those that we make.
+// markReserved shows in the object that it counts: finalizer, labels and all addresses as in those that we make.
 func (a *Addresses) markReserved(ctx context.Context, obj *v1.IP) error {
 	want := obj.DeepCopy()
+	if lease := a.ledger.leaseOf(obj); lease != (ipam.Lease{}) {
+		want.Spec.V4IPAddress, want.Spec.V6IPAddress, want.Spec.IPAddress = text(lease.V4), text(lease.V6), joinAddrs(lease.Addrs())
+		want.Spec.MacAddress = lease.MAC.String()
+	}
 	controllerutil.AddFinalizer(want, v1.Finalizer)
 	if want.Labels == nil {
 		want.Labels = make(map[string]string)

@@ -58,11 +58,11 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
 	d.binding = newBinding(c, mgr.GetAPIReader(), cfg.Store.Config().DefaultSubnet)
-	d.ledger = newLedger(c, d.addressUsed, d.addressFreed)
+	d.ledger = newLedger(c, mgr.GetAPIReader(), d.addressUsed, d.addressFreed)
 	d.addresses = &Addresses{
-		client: c, ledger: d.ledger, binding: d.binding, store: cfg.Store, events: recorder, chassis: cfg.RemoveChassis,
+		client: c, live: mgr.GetAPIReader(), ledger: d.ledger, binding: d.binding, store: cfg.Store, board: cfg.Board, events: recorder, chassis: cfg.RemoveChassis,
 		requeue: d.addressQueue.add, asked: make(map[nb.Owner]reconcile.Request), confirmed: make(map[reconcile.Request]bool),
-		waiting: make(map[string]map[reconcile.Request]bool), said: make(map[reconcile.Request]string),
+		waiting: make(map[string]map[reconcile.Request]bool), said: make(map[reconcile.Request]map[string]string),
 		annotated: make(map[reconcile.Request]string),
 	}
 	d.subnets = &Subnets{
@@ -89,6 +89,8 @@ func (d *Deciders) ownerChanged(owner nb.Owner) {
 		d.subnetQueue.add(named(owner.Key))
 	case state.KindVpc:
 		d.vpcQueue.add(named(owner.Key))
+	case state.KindPod, state.KindNode:
+		d.addressQueue.add(holderRequest(owner))
 	}
 }
 

@@ -57,7 +57,7 @@ func (r *Subnets) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 		if done, err := r.finish(ctx, &obj); done || err != nil {
 			return reconcile.Result{}, err
 		}
-	} else if err := r.complete(ctx, &obj); err != nil {
+	} else if err := r.complete(ctx, &obj); err != nil && !apierrors.IsInvalid(err) { // the problems tell why it is
 		return reconcile.Result{}, err
 	}
 	problems := r.problems(&obj)
@@ -126,7 +126,9 @@ func (r *Subnets) problems(obj *v1.Subnet) []compile.Problem {
 	}
 	config, err := feed.Addresses(&obj.Spec)
 	if err == nil {
-		err = r.ledger.serve(served{converted, !obj.DeletionTimestamp.IsZero()}, config)
+		// The join Subnet never ends while there are Nodes; new ones must not wait for that.
+		closed := !obj.DeletionTimestamp.IsZero() && obj.Name != r.store.Config().JoinSubnet
+		err = r.ledger.serve(served{converted, closed}, config)
 	}
 	if err != nil {
 		return []compile.Problem{{Reason: compile.ReasonInvalid, Text: err.Error()}}

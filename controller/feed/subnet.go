@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	v1 "github.com/heddle-net/heddle/crds/v1"
 
 	"github.com/heddle-net/heddle/controller/ipam"
@@ -20,7 +18,7 @@ import (
 func Subnet(obj *v1.Subnet, defaultVpc string) *state.Subnet {
 	s := &state.Subnet{
 		Name: obj.Name, Vpc: cmp.Or(obj.Spec.Vpc, defaultVpc), Provider: cmp.Or(obj.Spec.Provider, v1.ProviderOVN),
-		Accepted: accepted(obj), Created: obj.CreationTimestamp.Time, Unsupported: obj.Spec.Unsupported(),
+		Accepted: obj.InForce(), Created: obj.CreationTimestamp.Time, Unsupported: obj.Spec.Unsupported(),
 	}
 	config, err := Addresses(&obj.Spec)
 	if err == nil {
@@ -30,15 +28,8 @@ func Subnet(obj *v1.Subnet, defaultVpc string) *state.Subnet {
 		s.Invalid = err.Error()
 		return s
 	}
-	s.CIDRs, s.Gateways = config.CIDRs, config.Gateways
+	s.CIDRs, s.Gateways, s.GatewayMAC = config.CIDRs, config.Gateways, config.GatewayMAC().String()
 	return s
-}
-
-// accepted tells whether the controller has recorded that the Subnet is in force.
-func accepted(obj *v1.Subnet) bool {
-	return slices.ContainsFunc(obj.Status.Conditions, func(c v1.Condition) bool {
-		return c.Type == v1.ConditionReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 // Addresses reads the address range of a Subnet, IPv4 first. A gateway that is not given is the first usable address.

@@ -193,6 +193,9 @@ func (p *Pool) pickMAC(owner string, held, want Lease, asked string) (MAC, error
 		if err != nil {
 			return MAC{}, err
 		}
+		if mac == p.config.GatewayMAC() && mac != held.MAC {
+			return MAC{}, &RequestError{fmt.Sprintf("MAC %s is the subnet's gateway's", mac)}
+		}
 		if h := p.macs[mac]; h.others(owner) {
 			return MAC{}, &ConflictError{MAC: mac, Holder: h.owner}
 		}
@@ -205,7 +208,7 @@ func (p *Pool) pickMAC(owner string, held, want Lease, asked string) (MAC, error
 	preferred := DefaultMAC(want.V4, want.V6)
 	for n := uint32(0); ; n++ { // ends, for there are more MACs than owners
 		mac := preferred.alternative(n)
-		if !p.macs[mac].others(owner) {
+		if !p.macs[mac].others(owner) && mac != p.config.GatewayMAC() {
 			return mac, nil
 		}
 	}

@@ -104,6 +104,9 @@ func (m *model) claim(owner string, a netip.Addr, want *Lease, seen map[Family]b
 func (m *model) mac(owner string, held, want Lease, asked string) (MAC, string) {
 	if asked != "" {
 		mac, _ := ParseMAC(asked)
+		if mac == m.gatewayMAC() && held.MAC != mac {
+			return MAC{}, "RequestError"
+		}
 		if h := m.macHolder(mac); h != "" && h != owner {
 			return MAC{}, "ConflictError"
 		}
@@ -115,10 +118,22 @@ func (m *model) mac(owner string, held, want Lease, asked string) (MAC, string) 
 	}
 	for n := 0x58; ; n++ {
 		mac, _ := ParseMAC(fmt.Sprintf("0a:%02x%s", n, DefaultMAC(want.V4, want.V6).String()[5:]))
-		if h := m.macHolder(mac); h == "" || h == owner {
+		if h := m.macHolder(mac); (h == "" || h == owner) && mac != m.gatewayMAC() {
 			return mac, ""
 		}
 	}
+}
+
+func (m *model) gatewayMAC() MAC {
+	var v4, v6 netip.Addr
+	for _, gw := range m.config.Gateways {
+		if gw.Is4() {
+			v4 = gw
+		} else {
+			v6 = gw
+		}
+	}
+	return DefaultMAC(v4, v6)
 }
 
 func (m *model) acquire(owner string, req Request) (Lease, string) {

@@ -15,6 +15,15 @@ type Config struct {
 	Exclude  []Range        // what lies outside of the CIDRs does nothing
 }
 
+// GatewayMAC is the MAC of the router's port in the Subnet; no owner gets it.
+func (c Config) GatewayMAC() MAC {
+	var both [2]netip.Addr
+	for _, gw := range c.Gateways {
+		both[FamilyOf(gw)] = gw
+	}
+	return DefaultMAC(both[IPv4], both[IPv6])
+}
+
 // Pool holds the addresses of one Subnet. It may be used by many goroutines.
 type Pool struct {
 	mu       sync.Mutex

@@ -26,6 +26,8 @@ type Subnet struct {
 	// CIDRs and Gateways have one entry for each family, IPv4 first.
 	CIDRs    []netip.Prefix
 	Gateways []netip.Addr
+	// GatewayMAC is derived from the gateways.
+	GatewayMAC string
 	// Accepted and Created order Subnets that contradict each other: one that is in force keeps what it has, else the
 	// younger one gives way. Creation times have a resolution of one second.
 	Accepted bool
@@ -37,7 +39,7 @@ type Subnet struct {
 }
 
 func (s *Subnet) equal(o *Subnet) bool {
-	return s.Name == o.Name && s.Vpc == o.Vpc && s.Provider == o.Provider && s.Created.Equal(o.Created) && s.Invalid == o.Invalid && s.Accepted == o.Accepted &&
+	return s.Name == o.Name && s.Vpc == o.Vpc && s.Provider == o.Provider && s.Created.Equal(o.Created) && s.Invalid == o.Invalid && s.Accepted == o.Accepted && s.GatewayMAC == o.GatewayMAC &&
 		slices.Equal(s.CIDRs, o.CIDRs) && slices.Equal(s.Gateways, o.Gateways) && slices.Equal(s.Unsupported, o.Unsupported)
 }
 

@@ -69,6 +69,7 @@ const (
 // +kubebuilder:printcolumn:name="ExcludeIPs",type=string,JSONPath=`.spec.excludeIps`
 // +kubebuilder:printcolumn:name="U2OInterconnectionIP",type=string,JSONPath=`.status.u2oInterconnectionIP`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[^0-9]')",message="metadata.name must not start with a digit"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must have 63 characters at most: it labels the IPs of the Subnet"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.vpc) || self.metadata.name != self.spec.vpc",message="metadata.name must differ from spec.vpc: OVN tools tell a switch from a router by name only"
 type Subnet struct {
 	metav1.TypeMeta `json:",inline"`

@@ -17,7 +17,7 @@ type SubnetStatus struct {
 	// +optional
 	V4AvailableIPs BigInt `json:"v4availableIPs"`
 	// v4availableIPrange are the free IPv4 addresses:
-	// "10.16.0.2..10.16.0.6,10.16.0.8..10.16.255.254".
+	// "10.16.0.2-10.16.0.6,10.16.0.8-10.16.255.254".
 	// +optional
 	V4AvailableIPRange string `json:"v4availableIPrange,omitempty"`
 	// v4usingIPs is the number of IPv4 addresses that have an IP object.
@@ -31,7 +31,7 @@ type SubnetStatus struct {
 	// +optional
 	V6AvailableIPs BigInt `json:"v6availableIPs"`
 	// v6availableIPrange are the free IPv6 addresses:
-	// "fd00:10:16::2..fd00:10:16::fffe".
+	// "fd00:10:16::2-fd00:10:16::fffe".
 	// +optional
 	V6AvailableIPRange string `json:"v6availableIPrange,omitempty"`
 	// v6usingIPs is the number of IPv6 addresses that have an IP object.
