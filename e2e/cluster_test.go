@@ -45,7 +45,7 @@ var shared = sync.OnceValues(func() (*env, error) {
 		}
 		return newEnv(c)
 	}
-	return makeCluster("e2e", 2, true, dualStack()...)
+	return makeCluster("e2e", 2, true)
 })
 
 func TestMain(m *testing.M) {
@@ -102,14 +102,6 @@ func use(t *testing.T) *env {
 	}
 	used = e
 	return e
-}
-
-// dualStack are the values that give nodes and the default Subnet both families.
-func dualStack() []string {
-	return []string{
-		`--set-string=network.joinSubnet.cidr=100.64.0.0/16\,fd00:100:64::/112`,
-		`--set-string=network.defaultSubnet.cidr=10.16.0.0/16\,fd00:10:16::/112`,
-	}
 }
 
 // makeCluster makes a sandbox, or what is missing of one that this run has made.

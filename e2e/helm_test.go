@@ -104,7 +104,7 @@ func TestHelmUninstall(t *testing.T) {
 	}
 	node := e.Nodes()[0]
 	before := e.traces(t, node)
-	e, err = makeCluster("e2e-uninstall", 1, true, append(dualStack(), "--set=controller.replicas=1")...)
+	e, err = makeCluster("e2e-uninstall", 1, true, "--set=controller.replicas=1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ const defaultName = cluster.DefaultName
 
 func upCommand(name *string) *cobra.Command {
 	var o cluster.Options
-	var bare bool
+	var bare, ipv4Only bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Make the sandbox, or what is missing of it",
@@ -28,12 +28,16 @@ func upCommand(name *string) *cobra.Command {
 				return err
 			}
 			o.Name, o.Heddle = *name, !bare
+			if ipv4Only {
+				o.HelmArgs = append(cluster.IPv4Only(), o.HelmArgs...)
+			}
 			return up(cmd, o)
 		},
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&o.Nodes, "nodes", 2, "number of nodes")
 	flags.BoolVar(&bare, "no-heddle", false, "leave the cluster without a network")
+	flags.BoolVar(&ipv4Only, "ipv4-only", false, "no IPv6 for nodes and the default Subnet of Pods")
 	flags.StringVar(&o.HeddleImage, "image", "", "archive of Heddle's image (default dist/heddle-image.tar)")
 	flags.StringArrayVar(&o.HelmArgs, "helm-arg", nil, "further argument for helm, as --helm-arg=--set=controller.logLevel=4; repeatable")
 	return cmd

@@ -41,6 +41,14 @@ const (
 	clusterDNS    = "10.96.0.10"
 )
 
+// The default Subnet and the nodes' join Subnet: those of the chart, and as much of IPv6.
+const (
+	podCIDRv4  = "10.16.0.0/16"
+	podCIDRv6  = "fd00:10:16::/112"
+	joinCIDRv4 = "100.64.0.0/16"
+	joinCIDRv6 = "fd00:100:64::/112"
+)
+
 // Cluster is a sandbox.
 type Cluster struct {
 	Name string

@@ -32,14 +32,16 @@ func (c *Cluster) Demo(ctx context.Context, p *progress.Printer) error {
 	if err != nil {
 		return err
 	}
-	p.Print("\n  The Subnet demo, 10.66.0.0/24, is the network of the namespace demo:\n")
+	p.Print("\n  The Subnet demo, 10.66.0.0/24 and fd00:10:66::/112, is the network of the namespace demo:\n")
 	for _, pod := range pods {
-		p.Print("    %s on %s has %s\n", pod.Name, pod.Spec.NodeName, pod.Status.PodIP)
+		p.Print("    %s on %s has %s\n", pod.Name, pod.Spec.NodeName, strings.Join(addressesOf(pod), " and "))
 	}
 	for _, to := range pods[1:] {
 		what := fmt.Sprintf("ping from the Pod on %s to the one on %s", pods[0].Spec.NodeName, to.Spec.NodeName)
-		if err := c.demoPing(ctx, p, what, pods[0].Name, to.Status.PodIP); err != nil {
-			return err
+		for _, address := range addressesOf(to) {
+			if err := c.demoPing(ctx, p, what, pods[0].Name, address); err != nil {
+				return err
+			}
 		}
 	}
 	outside, err := c.Addresses(outsidePrefix + "1")
@@ -48,6 +50,14 @@ func (c *Cluster) Demo(ctx context.Context, p *progress.Printer) error {
 	}
 	what := "ping from the Pod on " + pods[0].Spec.NodeName + " to a host outside of the cluster"
 	return c.demoPing(ctx, p, what, pods[0].Name, outside[0].String())
+}
+
+func addressesOf(pod corev1.Pod) []string {
+	var list []string
+	for _, ip := range pod.Status.PodIPs {
+		list = append(list, ip.IP)
+	}
+	return list
 }
 
 func (c *Cluster) demoPing(ctx context.Context, p *progress.Printer, what, pod, address string) error {

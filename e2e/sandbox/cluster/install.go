@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // install installs Heddle, or brings the installed one up to date.
@@ -25,7 +26,9 @@ func (c *Cluster) InstallHeddle(ctx context.Context, helm string, more ...string
 		// No kube-proxy runs, so the Service "kubernetes" has no use before Heddle serves it.
 		"--set=apiServer.host=" + address,
 		"--set=apiServer.port=" + strconv.Itoa(APIServerPort),
-		"--set-string=network.serviceCidr=" + ServiceCIDRv4 + `\,` + ServiceCIDRv6, // helm splits at a comma
+		setCIDR("serviceCidr", ServiceCIDRv4, ServiceCIDRv6),
+		setCIDR("defaultSubnet.cidr", podCIDRv4, podCIDRv6),
+		setCIDR("joinSubnet.cidr", joinCIDRv4, joinCIDRv6),
 	}, more...)
 	cmd := exec.CommandContext(ctx, helm, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
@@ -33,4 +36,14 @@ func (c *Cluster) InstallHeddle(ctx context.Context, helm string, more ...string
 		return fmt.Errorf("helm %v: %w\n%s", args, err, said)
 	}
 	return nil
+}
+
+// setCIDR is an argument of helm, which splits at a comma.
+func setCIDR(value string, cidrs ...string) string {
+	return "--set-string=network." + value + "=" + strings.Join(cidrs, `\,`)
+}
+
+// IPv4Only are arguments for helm that give Pods of the default Subnet and nodes no IPv6.
+func IPv4Only() []string {
+	return []string{setCIDR("defaultSubnet.cidr", podCIDRv4), setCIDR("joinSubnet.cidr", joinCIDRv4)}
 }
