@@ -21,7 +21,8 @@ var elsewhere = []struct{ command, runs string }{
 	{"kubectl -n kube-system exec deploy/heddle-ovn-central -c nb -- sh -c 'rm ", "e2e removes the databases in its own way"},
 	{"kubectl -n kube-system exec deploy/heddle-ovn-central -c sb -- sh -c 'rm ", "the same"},
 	{"kubectl -n kube-system delete pod -l app.kubernetes.io/component=ovn-central", "the same"},
-	{"kubectl -n kube-system exec daemonset/heddle-ovs -c ovs-vswitchd -- tcpdump ", "nobody: it shows, and does not end"},
+	{"kubectl -n kube-system debug node/heddle-1 ", "nobody: it shows, and does not end"},
+	{"kubectl -n kube-system delete pod -l app.kubernetes.io/managed-by=kubectl-debug", "nobody: it is about the command before"},
 	{"kubectl get subnets -o jsonpath=", "nobody: it shows"},
 	{"kubectl patch subnet ovn-default ", "from-kube-ovn.md does it with another Subnet"},
 }

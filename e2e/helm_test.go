@@ -132,6 +132,11 @@ func TestHelmUninstall(t *testing.T) {
 	if _, err := e.Kubectl(ctx, "", "-n", "kube-system", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=heddle", "--timeout=2m"); err != nil {
 		t.Fatal(err)
 	}
+	// As docs/install.md says; /var/lib/heddle itself is a mount in a sandbox.
+	said, err := e.Run(ctx, node, "sh", "-c", "rmdir --ignore-fail-on-non-empty /run/openvswitch /run/heddle /var/lib/heddle/ovn; ls -d /run/openvswitch /run/heddle /var/lib/heddle/ovn 2>/dev/null || true")
+	if err != nil || said != "" {
+		t.Errorf("folders that stay: %s, %v", said, err)
+	}
 	after := e.traces(t, node)
 	for _, line := range after {
 		if !slices.Contains(before, line) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -271,31 +270,6 @@ func TestOldSchemaIsUpgraded(t *testing.T) {
 	}
 }
 
-func TestNodeKeepsItsNameInOVN(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	env := []string{"OVS_DBDIR=" + dir, "OVS_RUNDIR=" + dir}
-	systemID := func() string {
-		sock := "unix:" + filepath.Join(dir, "db.sock")
-		p := start(t, env, "ovs-db")
-		command(t, "ovsdb-client", "--timeout=20", "wait", sock, "Open_vSwitch", "connected")
-		defer p.stop(syscall.SIGTERM)
-		return command(t, "ovs-vsctl", "--db="+sock, "get", "Open_vSwitch", ".", "external_ids:system-id")
-	}
-	first := systemID()
-	if len(strings.TrimSpace(first)) < 36 {
-		t.Fatalf("system-id is %q", first)
-	}
-	must(t, os.Remove(filepath.Join(dir, "conf.db")))
-	if again := systemID(); again != first {
-		t.Errorf("a lost database renames the node from %s to %s", first, again)
-	}
-	write(t, filepath.Join(dir, "system-id.conf"), "another")
-	if again := systemID(); again != first {
-		t.Errorf("a name that is set was changed from %s to %s", first, again)
-	}
-}
-
 func TestInstallCNIKeepsWhatIsThere(t *testing.T) {
 	lib, target := t.TempDir(), t.TempDir()
 	script, err := os.ReadFile("entrypoint/install-cni")
@@ -312,43 +286,6 @@ func TestInstallCNIKeepsWhatIsThere(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(target, "*new")); len(left) > 0 {
 		t.Errorf("left over: %s", left)
-	}
-}
-
-// TestFinishTeardown ends it while Open vSwitch ends too, and while it stays.
-func TestFinishTeardown(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root, for a network namespace")
-	}
-	for name, uninstalled := range map[string]bool{"uninstalled": true, "rolled back": false} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			run, dir, other := t.TempDir(), t.TempDir(), t.TempDir()
-			write(t, filepath.Join(dir, ".hidden/conf.db"), "")
-			write(t, filepath.Join(other, "ovnnb_db.db"), "")
-			ovs := start(t, []string{"OVS_DBDIR=" + run, "OVS_RUNDIR=" + run}, "ovs-db")
-			command(t, "ovsdb-client", "--timeout=20", "wait", "unix:"+filepath.Join(run, "db.sock"), "Open_vSwitch", "connected")
-			cmd := exec.Command("./entrypoint/finish-teardown", dir, other)
-			// The kernel's datapath belongs to a network namespace, so this one cannot be the machine's.
-			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-			cmd.Env = append(os.Environ(), "OVS_RUNDIR="+run, "PATIENCE=2")
-			out, err := cmd.StdoutPipe()
-			must(t, err)
-			must(t, cmd.Start())
-			defer time.AfterFunc(deadline, func() { _ = cmd.Process.Kill() }).Stop()
-			_, err = bufio.NewReader(out).ReadString('\n')
-			must(t, err)
-			must(t, cmd.Process.Signal(syscall.SIGTERM))
-			if uninstalled {
-				ovs.stop(syscall.SIGTERM)
-			}
-			must(t, cmd.Wait())
-			for _, d := range []string{dir, other} {
-				if left, err := os.ReadDir(d); err != nil || (len(left) == 0) != uninstalled {
-					t.Errorf("%s holds %v, %v", d, left, err)
-				}
-			}
-		})
 	}
 }
 

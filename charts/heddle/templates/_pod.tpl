@@ -40,3 +40,21 @@ readinessProbe:
   periodSeconds: 5
   timeoutSeconds: 5
 {{- end }}
+
+{{/* Probes of a program of OVS or OVN: a command that asks it. Each is several processes of runtime, so they are rare once it has started: the
+startup probe makes the container ready a moment after it answers.
+
+The answer comes from the loop that does everything else, so it is late when that is busy: a full copy of a large database to a node, or a full computation
+of a large network, takes many seconds. Killing it costs more, the node's Pods their network in the worst case. So it takes minutes without an answer. */}}
+{{- define "heddle.execProbes" -}}
+startupProbe:
+  exec: {command: {{ toJson . }}}
+  timeoutSeconds: 12
+  periodSeconds: 1
+  failureThreshold: 300
+livenessProbe:
+  exec: {command: {{ toJson . }}}
+  timeoutSeconds: 12
+  periodSeconds: 60
+  failureThreshold: 3
+{{- end }}
