@@ -37,29 +37,41 @@ func TestWorkOfPods(t *testing.T) {
 	first := 0
 	for _, c := range []struct{ pods, workers int }{{1, 1}, {10, 1}, {200, 16}} {
 		started := time.Now()
-		writes, own := l.apiWrites(), l.mustOwn()
+		writes, lists, own := l.apiWrites(), l.apiRequests(subnetLists), l.mustOwn()
 		l.createPods("default", first, c.pods, c.workers, 0)
 		l.waitServed(c.pods)
 		first += c.pods
 		l.waitPorts(first)
-		made := l.apiWrites().since(writes)
-		l.mustBe("POST ips", made["POST ips"], c.pods)
-		l.mustBe("PATCH pods", made["PATCH pods"], c.pods)
-		for key, n := range made {
-			switch key {
-			case "POST pods", "POST ips", "PATCH pods":
-			case "PUT subnets/status": // the count of addresses, at most once a second
-				if allowed := 2 + time.Since(started).Seconds(); n > allowed {
-					t.Errorf("%s: %.0f, %.0f are allowed", key, n, allowed)
-				}
-			default:
-				l.mustBe(key, n, 0)
-			}
+		took := time.Since(started).Seconds()
+		l.mustWrite(l.apiWrites().since(writes), c.pods, took)
+		// One for the first Pod of the Namespace, and one when the Namespace's annotations are written.
+		if n := l.apiRequests(subnetLists).since(lists)["LIST subnets"]; n > 2 {
+			t.Errorf("%d Pods took %.0f lists of Subnets, 2 are allowed", c.pods, n)
 		}
 		// The engine commits 10 times at once and then 10 times a second, if it is not for more than 100 owners.
-		allowed := min(float64(c.pods), 10+10*time.Since(started).Seconds())
+		allowed := min(float64(c.pods), 10+10*took)
 		if n := l.mustOwn().since(own)[transactions]; n > allowed {
 			t.Errorf("%d Pods took %.0f northbound transactions, %.0f are allowed", c.pods, n, allowed)
+		}
+	}
+}
+
+func subnetLists(verb, resource string) bool { return verb == "LIST" && resource == "subnets" }
+
+// mustWrite checks the writes of so many new Pods, their own POSTs included.
+func (l *load) mustWrite(made counters, pods int, seconds float64) {
+	l.Helper()
+	l.mustBe("POST ips", made["POST ips"], pods)
+	l.mustBe("PATCH pods", made["PATCH pods"], pods)
+	for key, n := range made {
+		switch key {
+		case "POST pods", "POST ips", "PATCH pods":
+		case "PUT subnets/status": // the count of addresses, at most once a second
+			if allowed := 2 + seconds; n > allowed {
+				l.Errorf("%s: %.0f, %.0f are allowed", key, n, allowed)
+			}
+		default:
+			l.mustBe(key, n, 0)
 		}
 	}
 }

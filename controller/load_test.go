@@ -32,7 +32,7 @@ type load struct {
 	pods       func(namespace string) podClient
 	api        *http.Client
 	metrics    string
-	northbound *nb.Conn
+	northbound *nb.Conn // nil until somebody counts ports
 
 	served chan arrival
 }
@@ -53,16 +53,9 @@ const loadNodes = 50
 
 func newLoad(tb testing.TB) *load {
 	tb.Helper()
-	l := &load{rig: newRig(tb), served: make(chan arrival, 100_000), metrics: "http://" + freeAddress(tb) + "/metrics"}
+	l := newLoadAlone(tb)
 	northd := ovstest.StartNorthd(tb)
 	l.nb, l.sb = northd.NB, northd.SB
-	config := l.plane.Config()
-	config.QPS, config.ContentType = -1, "application/vnd.kubernetes.protobuf"
-	clients, err := kubernetes.NewForConfig(config)
-	l.must(err)
-	l.pods = func(namespace string) podClient { return clients.CoreV1().Pods(namespace) }
-	l.api, err = rest.HTTPClientFor(l.plane.Config())
-	l.must(err)
 	for i := range loadNodes {
 		l.node(nodeName(i), fmt.Sprintf("192.0.2.%d", i+1))
 	}
@@ -73,14 +66,21 @@ func newLoad(tb testing.TB) *load {
 			return obj.GetName() == nodeName(i) && obj.GetAnnotations()[v1.AnnotationIPAddress] != ""
 		})
 	}
-	var namespaces corev1.NamespaceList
-	l.must(l.client.List(l.Context(), &namespaces))
-	for _, ns := range namespaces.Items {
-		l.wait(&corev1.NamespaceList{}, "a Namespace shows its Subnet", func(obj client.Object) bool {
-			return obj.GetName() == ns.Name && obj.GetAnnotations()[v1.AnnotationLogicalSwitch] != ""
-		})
-	}
-	l.dial()
+	l.waitIdle()
+	return l
+}
+
+// newLoadAlone has neither nodes nor a controller.
+func newLoadAlone(tb testing.TB) *load {
+	tb.Helper()
+	l := &load{rig: newRig(tb), served: make(chan arrival, 100_000), metrics: "http://" + freeAddress(tb) + "/metrics"}
+	config := l.plane.Config()
+	config.QPS, config.ContentType = -1, "application/vnd.kubernetes.protobuf"
+	clients, err := kubernetes.NewForConfig(config)
+	l.must(err)
+	l.pods = func(namespace string) podClient { return clients.CoreV1().Pods(namespace) }
+	l.api, err = rest.HTTPClientFor(l.plane.Config())
+	l.must(err)
 	return l
 }
 
@@ -150,9 +150,13 @@ func loadPod(namespace string, i int) *corev1.Pod {
 	return pod(namespace, fmt.Sprintf("web-6d4b75cb6d-%05d", i), nodeName(i), nil)
 }
 
-// waitPorts returns when the switch of the default Subnet has that many ports of Pods.
+// waitPorts returns when the switch of the default Subnet has that many ports of Pods. The first call connects to the
+// database, which costs the machine something from then on.
 func (l *load) waitPorts(want int) {
 	l.Helper()
+	if l.northbound == nil {
+		l.dial()
+	}
 	ctx, cancel := context.WithTimeout(l.Context(), 5*time.Minute)
 	defer cancel()
 	for {
@@ -225,10 +229,18 @@ func parseMetrics(r io.Reader, key func(name, labels string) string) (counters, 
 // apiWrites counts what the API server has written, by verb and resource.
 func (l *load) apiWrites() counters {
 	l.Helper()
+	return l.apiRequests(func(verb, resource string) bool {
+		return !slices.Contains([]string{"GET", "LIST", "WATCH", "CONNECT"}, verb) && resource != "leases"
+	})
+}
+
+// apiRequests counts the requests of some kinds that the API server has served, by verb and resource.
+func (l *load) apiRequests(counts func(verb, resource string) bool) counters {
+	l.Helper()
 	c, err := l.scrape(l.api, l.plane.Config().Host+"/metrics", func(name, labels string) string {
 		verb, resource := label(labels, "verb"), label(labels, "resource")
 		done := name == "apiserver_request_total" && strings.HasPrefix(label(labels, "code"), "2")
-		if !done || slices.Contains([]string{"GET", "LIST", "WATCH", "CONNECT"}, verb) || resource == "leases" {
+		if !done || !counts(verb, resource) {
 			return ""
 		}
 		if sub := label(labels, "subresource"); sub != "" {

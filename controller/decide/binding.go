@@ -19,9 +19,10 @@ import (
 // binding knows which Subnets serve the Pods of a Namespace: those that name it or select it, else the default one.
 //
 // People apply a Namespace, its Subnet and its Pods at once, and a Pod keeps its address for life. The Subnet was written
-// before the Pod, but another watch brings it, which may be late: so the answer comes from a list of Subnets that is at
-// least as new as the Pod, by resource version, unless a Subnet that is known claims the Namespace. One list serves
-// everybody who waits for it.
+// before the Pod, but another watch brings it, which may be late: so the answer for the first Pod of a Namespace comes from
+// a list of Subnets that is at least as new as the Pod, by resource version, unless a Subnet that is known claims the
+// Namespace. One list serves everybody who waits for it. From then on the watch is believed: a list for each Pod would take
+// as long as the address itself, and ten times that where the API server asks etcd for progress first, every 100 ms.
 type binding struct {
 	cached, live  client.Reader
 	defaultSubnet string
@@ -30,12 +31,18 @@ type binding struct {
 
 	mu      sync.Mutex
 	list    []v1.Subnet
-	version string              // resource version of list; empty when a Subnet has changed since
-	known   map[string][]string // answers from list, by Namespace
+	version string            // resource version of list; empty when a Subnet has changed since
+	known   map[string]answer // from list, by Namespace
+}
+
+// answer is the Subnets that claim a Namespace.
+type answer struct {
+	names   []string
+	settled bool // that there are none was seen in a list as new as one of its Pods
 }
 
 func newBinding(cached, live client.Reader, defaultSubnet string) *binding {
-	return &binding{cached: cached, live: live, defaultSubnet: defaultSubnet, known: make(map[string][]string)}
+	return &binding{cached: cached, live: live, defaultSubnet: defaultSubnet, known: make(map[string]answer)}
 }
 
 // reset forgets what a change of a Subnet or of a Namespace makes doubtful.
@@ -62,7 +69,7 @@ func (b *binding) subnets(ctx context.Context, namespace, version string) ([]str
 	if err := b.refresh(ctx); err != nil {
 		return nil, err
 	}
-	names, _, err = b.answer(ctx, namespace, "")
+	names, _, err = b.answer(ctx, namespace, version)
 	return names, err
 }
 
@@ -85,26 +92,24 @@ func (b *binding) answer(ctx context.Context, namespace, version string) (names 
 	if b.version == "" {
 		return nil, false, nil
 	}
-	names, have := b.known[namespace]
+	a, have := b.known[namespace]
 	if !have {
 		var ns corev1.Namespace
 		if err := b.cached.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
 			return nil, false, fmt.Errorf("get Namespace %s: %w", namespace, err)
 		}
-		names = b.find(&ns)
-		b.known[namespace] = names
+		a.names = b.find(&ns)
 	}
-	if len(names) > 0 {
-		return names, true, nil
+	a.settled = a.settled || version != "" && !olderThan(b.version, version)
+	b.known[namespace] = a
+	if len(a.names) > 0 {
+		return a.names, true, nil
 	}
-	return []string{b.fallback()}, !olderThan(b.version, version), nil
+	return []string{b.fallback()}, a.settled || version == "", nil
 }
 
 // olderThan compares resource versions; one that cannot be read is old.
 func olderThan(have, want string) bool {
-	if want == "" {
-		return false
-	}
 	order, err := resourceversion.CompareResourceVersion(have, want)
 	return err != nil || order < 0
 }
