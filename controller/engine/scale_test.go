@@ -183,7 +183,11 @@ func TestScaleWork(t *testing.T) {
 	s.conn.Close()
 	s = openSession(t, server, store)
 	step("restart", work{compiled: all}, s.start)
-	step("audit", work{compiled: all}, s.audit)
+	step("audit", work{compiled: all}, func() {
+		if err := s.audit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
 	step("one Pod", work{1, 1, 2}, func() { size.putPod(store, size.Pods) })
 	step("its end", work{1, 1, 1}, func() { size.deletePod(store, size.Pods) })
 	step("500 Pods", work{500, 5, 500 + 50}, func() {

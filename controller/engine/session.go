@@ -53,8 +53,9 @@ func (s *session) run(ctx context.Context) error {
 		case <-s.conn.Changed():
 			s.repair(s.conn.Sync())
 		case <-audit.C:
-			s.repair(s.conn.Rescan())
-			s.audit()
+			if err := s.audit(ctx); err != nil {
+				return err
+			}
 		case <-s.release:
 			s.letGo()
 		}
@@ -129,12 +130,19 @@ func (s *session) mark(owners []nb.Owner) {
 }
 
 // audit compiles and compares everything again, behind all other work.
-func (s *session) audit() {
+func (s *session) audit(ctx context.Context) error {
+	s.repair(s.conn.Rescan())
+	moved, err := s.conn.Relist(ctx)
+	if err != nil {
+		return err
+	}
+	s.repair(moved)
 	everybody := s.everybody(nil)
 	for _, o := range everybody {
 		s.audited[o] = true
 	}
 	s.cfg.Store.MarkBulk(everybody...)
+	return nil
 }
 
 // apply makes the owners' rows what they want, in one transaction. What the database refuses is halved. Whose removal is held
@@ -144,7 +152,9 @@ func (s *session) apply(ctx context.Context, owners []nb.Owner) error {
 	wants = slices.DeleteFunc(wants, s.stillHeld)
 	txn := nb.Plan(s.conn, wants)
 	err := s.conn.Commit(ctx, txn)
-	s.stats.commit(txn)
+	if err == nil || errors.Is(err, nb.ErrRefused) { // what a lost connection makes us plan is nothing that was done
+		s.stats.commit(txn)
+	}
 	switch {
 	case errors.Is(err, nb.ErrRefused) && len(owners) > 1:
 		half := len(owners) / 2

@@ -182,7 +182,7 @@ func TestEmptyStateRemovesNothing(t *testing.T) {
 		t.Fatalf("held %d removals, %d rows of %d are left", fresh.held.Removals, fresh.session.conn.Size(), rows)
 	}
 	p7 := nb.Owner{Kind: state.KindPod, Key: "default/p7"}
-	fresh.session.audit()
+	fresh.audit()
 	fresh.store.Mark(p7)
 	fresh.drain()
 	if n := fresh.session.conn.Size(); n != rows {
@@ -259,12 +259,52 @@ func TestDriftIsRepaired(t *testing.T) {
 	g.converged("after the repair")
 }
 
+// TestMovedRowIsRepaired shows that an audit finds what no event tells: ports that somebody lists in another switch, or in two.
+func TestMovedRowIsRepaired(t *testing.T) {
+	g := newRig(t, ovstest.StartServer(t, ovstest.NorthboundSchema))
+	g.events(append(cluster(4), putSubnet("s2", "10.2.0.0/16", 2)))
+	g.drain()
+	for i, move := range [][]string{{"s1", "s2"}, {"", "s2"}} {
+		uuid := strings.TrimSpace(g.server.Nbctl("--bare", "--columns=_uuid", "find", "Logical_Switch_Port", fmt.Sprintf("name=p%d.default", i)))
+		var command []string
+		if move[1] != "" {
+			command = append(command, "add", "Logical_Switch", move[1], "ports", uuid, "--")
+		}
+		if move[0] != "" {
+			command = append(command, "remove", "Logical_Switch", move[0], "ports", uuid, "--")
+		}
+		g.server.Nbctl(append(command, "show")...)
+	}
+	before := g.stats().Operations.Load()
+	g.audit()
+	g.drain()
+	for name, want := range map[string]int{"s1": 5, "s2": 1} { // with the link to the router
+		if ports := g.server.Nbctl("lsp-list", name); strings.Count(ports, "\n") != want {
+			t.Errorf("%s has %s, want %d ports", name, ports, want)
+		}
+	}
+	after := g.stats().Operations.Load()
+	g.audit()
+	g.drain()
+	if again := g.stats().Operations.Load(); after == before || again != after {
+		t.Errorf("the first audit did %d operations, the second %d", after-before, again-after)
+	}
+	g.converged("after the repair")
+}
+
+func (g *rig) audit() {
+	g.t.Helper()
+	if err := g.session.audit(g.t.Context()); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
 // TestDriftOfOwnChangesIsNone shows that the echo of our own transactions is not taken for somebody else's change.
 func TestDriftOfOwnChangesIsNone(t *testing.T) {
 	g := newRig(t, ovstest.StartServer(t, ovstest.NorthboundSchema))
 	g.events(cluster(50))
 	g.drain()
-	g.session.audit()
+	g.audit()
 	g.drain()
 	drift := g.session.conn.Rescan()
 	if n := g.stats().DriftRepaired.Load(); n != 0 || len(drift.Owners) != 0 {

@@ -9,7 +9,7 @@ import (
 // Stats count the work of an engine since it was made. Tests assert them: cost is behaviour.
 type Stats struct {
 	Compiled      atomic.Uint64 // owners compiled
-	Transactions  atomic.Uint64 // transactions sent
+	Transactions  atomic.Uint64 // transactions sent and answered
 	Operations    atomic.Uint64 // operations in them
 	DriftRepaired atomic.Uint64 // rows that differed without an event
 }

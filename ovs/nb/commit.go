@@ -102,6 +102,7 @@ func (c *Conn) Commit(ctx context.Context, txn Txn) error {
 			uuid = results[change.op+1].UUID.GoUUID
 		}
 		t := tablesByName[change.Ref.Table]
+		c.index.relist(uuid, c.index.rows[uuid].said) // it is there now
 		c.index.put(t, uuid, c.model(t, uuid), &Drift{})
 	}
 	c.learn(txn, results)

@@ -140,6 +140,9 @@ func (p *planner) update(it *item) {
 	for _, m := range mutations {
 		changed = append(changed, m.Column)
 	}
+	if len(changed) == 0 && it.found.In != inText(it.row.In) { // somebody has moved it, its marks are as they were
+		changed = append(changed, keyIn)
+	}
 	if len(changed) == 0 {
 		return
 	}

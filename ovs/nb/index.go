@@ -17,6 +17,8 @@ type index struct {
 
 type entry struct {
 	Found
+	// said is the row's own mark of where it is listed. Found.In is the same until an audit has found it elsewhere.
+	said    string
 	sum     uint64
 	members int    // how many, in a table with a large column
 	known   *Known // what the row was made equal to, nil when it has changed since, or is to be compared in full
@@ -41,7 +43,7 @@ func entryOf(t *Table, uuid string, m model.Model) entry {
 	if t.Key == "" {
 		f.ID = ids[keyID]
 	}
-	e := entry{Found: f, sum: r.sum()}
+	e := entry{Found: f, said: f.In, sum: r.sum()}
 	if t.members >= 0 {
 		e.members = len(r.set(t.members))
 	}
@@ -56,6 +58,9 @@ func (x *index) put(t *Table, uuid string, m model.Model, drift *Drift) {
 	if m != nil {
 		now = entryOf(t, uuid, m)
 	}
+	if old.said == now.said {
+		now.In = old.In
+	}
 	if old.Found == now.Found && old.sum == now.sum {
 		x.share(uuid, nil)
 		return
@@ -69,6 +74,15 @@ func (x *index) put(t *Table, uuid string, m model.Model, drift *Drift) {
 		x.add(now)
 		drift.Owners = append(drift.Owners, now.Owner)
 		drift.Refs = append(drift.Refs, now.Ref())
+	}
+}
+
+// relist notes where the row is really listed.
+func (x *index) relist(uuid, in string) {
+	if e, ok := x.rows[uuid]; ok && e.In != in {
+		x.drop(e)
+		e.In = in
+		x.add(e)
 	}
 }
 
