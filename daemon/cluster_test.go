@@ -24,7 +24,7 @@ import (
 // cluster is a real API server with Heddle's kinds, in which the test plays the controller, the scheduler and the kubelet.
 type cluster struct {
 	*controlplane.ControlPlane
-	t      *testing.T
+	t      testing.TB
 	client dynamic.Interface
 }
 
@@ -36,7 +36,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"EndpointSlice":            {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	c := &cluster{ControlPlane: controlplane.ForTest(t, controlplane.Options{}), t: t}
 	var err error

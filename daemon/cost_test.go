@@ -40,7 +40,7 @@ func TestTransactionsPerPod(t *testing.T) {
 }
 
 // countTransactions puts a proxy before the database and counts the requests that pass.
-func countTransactions(t *testing.T, n *node.Node) *atomic.Int64 {
+func countTransactions(t testing.TB, n *node.Node) *atomic.Int64 {
 	t.Helper()
 	server := strings.TrimPrefix(n.OVS, "unix:")
 	l, err := net.Listen("unix", server+".proxy")

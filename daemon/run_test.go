@@ -28,14 +28,17 @@ type world struct {
 	stop    func()
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world { return newWorldOf(t, (*world).objects) }
+
+// newWorldOf is a world whose objects something else makes.
+func newWorldOf(t testing.TB, objects func(*world)) *world {
 	t.Helper()
 	n := node.Start(t, node.Options{Bare: true})
 	count := countTransactions(t, n)
 	w := &world{rig: &rig{Node: n, tb: t}, cluster: newCluster(t)}
 	w.transactions = count
 	w.uplink(t)
-	w.objects()
+	objects(w)
 	binary, err := plugin()
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +59,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // uplink is the node's NIC with its address; what it is connected to does not matter.
-func (w *world) uplink(t *testing.T) {
+func (w *world) uplink(t testing.TB) {
 	t.Helper()
 	w.MustExec("", "ip", "link", "add", "nic0", "type", "veth", "peer", "name", "cable0")
 	t.Cleanup(func() { w.MustExec("", "ip", "link", "del", "cable0") })
@@ -107,7 +110,7 @@ func (w *world) start() {
 }
 
 // appears waits for a file by inotify(7).
-func appears(t *testing.T, path string) {
+func appears(t testing.TB, path string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -135,7 +138,7 @@ func appears(t *testing.T, path string) {
 	}
 }
 
-func get(t *testing.T, url string) (int, string) {
+func get(t testing.TB, url string) (int, string) {
 	t.Helper()
 	resp, err := http.Get(url)
 	if err != nil {
@@ -172,7 +175,7 @@ func (w *world) allocate(p port.Pod) {
 }
 
 // conflist is the configuration of our plugin as a runtime takes it out of the file.
-func (w *world) conflist(t *testing.T) map[string]any {
+func (w *world) conflist(t testing.TB) map[string]any {
 	t.Helper()
 	var list struct {
 		CNIVersion, Name string

@@ -17,6 +17,10 @@ import (
 // namespaces of its own.
 const Inside = "HEDDLE_TEST_NAMESPACES"
 
+// rootEnv names the folder of an unpacked Debian root, such as that of Heddle's image, whose programs run instead of this
+// machine's. Only the namespaces of the test see them.
+const rootEnv = "HEDDLE_TEST_ROOT"
+
 // programs are what a Node needs on the machine.
 var programs = []string{
 	"ovsdb-server", "ovsdb-tool", "ovs-vswitchd", "ovs-vsctl", "ovs-appctl",
@@ -85,6 +89,9 @@ func prepare() error {
 	if err := scratch(); err != nil {
 		return err
 	}
+	if err := programsFrom(os.Getenv(rootEnv)); err != nil {
+		return err
+	}
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find lo: %w", err)
@@ -103,4 +110,16 @@ func scratch() error {
 		return fmt.Errorf("mount %s: %w", dir, err)
 	}
 	return os.Setenv("TMPDIR", dir)
+}
+
+// programsFrom lays the programs and libraries of another root over this one's, whose others stay.
+func programsFrom(root string) error {
+	if root == "" {
+		return nil
+	}
+	layers := "lowerdir=" + filepath.Join(root, "usr") + ":/usr"
+	if err := unix.Mount("overlay", "/usr", "overlay", unix.MS_RDONLY, layers); err != nil {
+		return fmt.Errorf("mount %s on /usr: %w", layers, err)
+	}
+	return nil
 }
