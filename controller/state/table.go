@@ -22,12 +22,13 @@ type Table[T any] struct {
 type index[T any] struct {
 	value func(*T) string
 	keys  map[string]map[string]bool // value → keys
+	lists map[string][]*T            // value → objects in order of their keys, until one of them changes
 }
 
 func newTable[T any](s *Store, id tableID, kind string, equal func(a, b *T) bool, values ...func(*T) string) *Table[T] {
 	t := &Table[T]{store: s, id: id, kind: kind, equal: equal, rows: make(map[string]*T)}
 	for _, value := range values {
-		t.indexes = append(t.indexes, index[T]{value, make(map[string]map[string]bool)})
+		t.indexes = append(t.indexes, index[T]{value, make(map[string]map[string]bool), make(map[string][]*T)})
 	}
 	return t
 }
@@ -77,6 +78,7 @@ func (t *Table[T]) reindex(key string, old, now *T) {
 	for _, x := range t.indexes {
 		if old != nil {
 			value := x.value(old)
+			delete(x.lists, value)
 			delete(x.keys[value], key)
 			if len(x.keys[value]) == 0 {
 				delete(x.keys, value)
@@ -84,6 +86,7 @@ func (t *Table[T]) reindex(key string, old, now *T) {
 		}
 		if now != nil {
 			value := x.value(now)
+			delete(x.lists, value)
 			if x.keys[value] == nil {
 				x.keys[value] = make(map[string]bool)
 			}
@@ -117,13 +120,18 @@ func (t *Table[T]) get(v *View, key string) *T {
 	return t.rows[key]
 }
 
-// by lists, in order of their keys, the objects with that value in the i-th index, and records the read.
+// by lists, in order of their keys, the objects with that value in the i-th index, and records the read. Every Subnet reads
+// all Subnets: the list is made once, and must not be changed.
 func (t *Table[T]) by(v *View, i int, value string) []*T {
 	v.record(read{t.id, uint8(i + 1), value})
-	keys := slices.Sorted(maps.Keys(t.indexes[i].keys[value]))
-	list := make([]*T, len(keys))
-	for n, key := range keys {
-		list[n] = t.rows[key]
+	x := t.indexes[i]
+	if list, ok := x.lists[value]; ok {
+		return list
 	}
+	list := make([]*T, 0, len(x.keys[value]))
+	for _, key := range slices.Sorted(maps.Keys(x.keys[value])) {
+		list = append(list, t.rows[key])
+	}
+	x.lists[value] = list
 	return list
 }
