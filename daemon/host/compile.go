@@ -12,6 +12,8 @@ type Facts struct {
 	Uplink *Uplink // as br-phy records it, or as it would be recorded now; nil = no link carries the tunnel address
 	// Moved says that br-phy exists and Uplink is its record.
 	Moved bool
+	// Away says that Open vSwitch runs no more: its database does not answer, and nobody holds the link br-phy.
+	Away bool
 	// Foreign says that a bridge br-phy exists that is not ours.
 	Foreign bool
 	// Broken says why br-phy's record, if it has one, cannot be read; it is foreign then.

@@ -22,6 +22,7 @@ func (k *kernel) facts(ctx context.Context, cfg Config, known *Uplink) (Facts, e
 	b, err := k.ovs.Bridge(ctx, LinkUplink)
 	switch {
 	case err != nil: // nothing is known of br-phy: see below, and the OVS part of observe
+		f.Away = !k.carrier(LinkUplink)
 	case b != nil && b.ExternalIDs[OwnerKey] != OwnerHost:
 		f.Foreign = true
 	case b != nil:
@@ -61,6 +62,12 @@ func (k *kernel) preferNIC(cfg Config, f *Facts) error {
 	}
 	f.Uplink, f.Unmoved = u, unmoved
 	return nil
+}
+
+// carrier reports that somebody is at the other end; of an internal port, which is a tap, that is ovs-vswitchd.
+func (k *kernel) carrier(link string) bool {
+	l, err := k.nl.LinkByName(link)
+	return err == nil && l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0
 }
 
 func (k *kernel) hasAddress(link string) bool {

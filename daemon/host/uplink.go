@@ -23,10 +23,16 @@ type Uplink struct {
 // br-phy beside those on the NIC; each route replaced in place; only then the NIC's addresses go, and last its packets are
 // kept from the host's stack. Both links have one MAC address, so no neighbour notices. Every step compares first: a
 // process killed between any two goes on where it was.
+//
+// While Open vSwitch is away for longer than a call takes to fail, the NIC gets back what is known of it, without the part that is OVS's.
 func (c *compiler) uplink() {
 	u := c.facts.Uplink
 	switch {
 	case c.cfg.Datapath != DatapathNetdev:
+		c.giveBack()
+	case c.facts.Away && u != nil:
+		// The kubelet has to reach the API server, or it never learns of the Pod that brings Open vSwitch back.
+		c.problem("Open vSwitch does not run: %s has the node's addresses until it does", u.NIC)
 		c.giveBack()
 	case c.facts.Broken != "":
 		c.problem("the uplink is left where it is: %s", c.facts.Broken)
@@ -89,10 +95,10 @@ func takeOver(u Uplink, mtu int) Segment {
 // and the record with it.
 func (c *compiler) giveBack() {
 	s := Segment{Name: "uplink", NoTables: []string{"netdev"}}
-	if !c.facts.Foreign {
+	if !c.facts.Foreign && !c.facts.Away {
 		s.NoBridges = []string{LinkUplink}
 	}
-	if u := c.facts.Uplink; u != nil && c.facts.Moved {
+	if u := c.facts.Uplink; u != nil && (c.facts.Moved || c.facts.Away) {
 		s.Bare = LinkUplink
 		s.Links = []Link{{Name: u.NIC, Up: true, GRO: u.GRO}}
 		for _, a := range u.Addrs {

@@ -209,6 +209,34 @@ func TestOVSOutOfReach(t *testing.T) {
 	r.untilReady(h)
 }
 
+// TestOVSGone ends all of Open vSwitch, as the deletion of its Pod does: the node keeps its network, without which no kubelet would start
+// the next Pod.
+func TestOVSGone(t *testing.T) {
+	r := newRig(t, DatapathNetdev)
+	before := r.uplinkState()
+	h, _ := r.start(ptr(dualInput()))
+	r.untilReady(h)
+	r.until("uplink in br-phy", r.moved)
+	r.ovs.fail.Store(true)
+	r.node.Kill(node.VSwitchd)
+	r.until("the NIC has its addresses", func() bool {
+		return r.has("192.0.2.1/24", "ip", "addr", "show", "eth0") && !r.has("192.0.2.1", "ip", "addr", "show", "br-phy")
+	})
+	r.reachesOutside()
+	for line := range strings.Lines(before) {
+		if strings.Contains(line, "default via") && !strings.Contains(r.uplinkState(), line) {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	if err := h.Ready(); !errors.Is(err, errOutOfReach) {
+		t.Errorf("Ready is %v", err)
+	}
+	r.node.StartProcess(node.VSwitchd)
+	r.ovs.fail.Store(false)
+	r.until("uplink in br-phy again", func() bool { return h.Ready() == nil && r.moved() })
+	r.reachesOutside()
+}
+
 // TestForeignBridge leaves the uplink alone when somebody else has a bridge of that name.
 func TestForeignBridge(t *testing.T) {
 	r := newRig(t, DatapathNetdev)
