@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -166,7 +167,7 @@ func (c *Client) commit(ctx context.Context, build func(context.Context) ([]ovsd
 			_, err = ovsdb.CheckOperationResults(results, ops)
 			return err
 		}
-		if !errors.Is(err, client.ErrNotConnected) {
+		if !disconnected(err) {
 			return err
 		}
 		if err := c.Sync(ctx); err != nil {
@@ -191,13 +192,18 @@ func (c *Client) Sync(ctx context.Context) error {
 			return nil
 		}
 		// A connection that was lost just now is not dialed anew before libovsdb has seen that.
-		if !errors.Is(err, client.ErrNotConnected) {
+		if !disconnected(err) {
 			return fmt.Errorf("the Open_vSwitch database does not answer: %w", err)
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("the Open_vSwitch database does not answer: %w", ctx.Err())
 		}
 	}
+}
+
+// disconnected tells that a call reached nobody: libovsdb knows that the connection is lost, or the socket knows it first.
+func disconnected(err error) bool {
+	return errors.Is(err, client.ErrNotConnected) || errors.Is(err, syscall.EPIPE)
 }
 
 // find lists the cached rows for which keep holds. It waits while the cache is being refilled after a reconnect.
@@ -213,7 +219,13 @@ func find[T any](ctx context.Context, c *Client, keep func(*T) bool) ([]*T, erro
 
 // root is the only row of Open_vSwitch.
 func (c *Client) root(ctx context.Context) (*root, error) {
-	rows, err := find(ctx, c, func(*root) bool { return true })
+	all := func(*root) bool { return true }
+	rows, err := find(ctx, c, all)
+	if err == nil && len(rows) == 0 { // of a new database; somebody may have filled it since we last heard
+		if err = c.Sync(ctx); err == nil {
+			rows, err = find(ctx, c, all)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
