@@ -23,8 +23,6 @@ var elsewhere = []struct{ command, runs string }{
 	{"kubectl -n kube-system delete pod -l app.kubernetes.io/component=ovn-central", "the same"},
 	{"kubectl -n kube-system debug node/heddle-1 ", "nobody: it shows, and does not end"},
 	{"kubectl -n kube-system delete pod -l app.kubernetes.io/managed-by=kubectl-debug", "nobody: it is about the command before"},
-	{"kubectl get subnets -o jsonpath=", "nobody: it shows"},
-	{"kubectl patch subnet ovn-default ", "from-kube-ovn.md does it with another Subnet"},
 }
 
 // otherPages have their own tests.

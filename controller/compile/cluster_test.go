@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -69,7 +70,13 @@ var parsers = map[string]func([]byte) (object, error){
 	}),
 	"Node": parser(func(s *state.Store, o *corev1.Node) { put(s.Nodes, o.Name, feed.Node(o)) }),
 	"Pod":  parser(func(s *state.Store, o *corev1.Pod) { put(s.Pods, o.Namespace+"/"+o.Name, feed.Pod(o)) }),
-	"IP":   parser(func(s *state.Store, o *v1.IP) { put(s.IPs, o.Name, feed.IP(o)) }),
+	"Service": parser(func(s *state.Store, o *corev1.Service) {
+		put(s.Services, o.Namespace+"/"+o.Name, feed.Service(o))
+	}),
+	"EndpointSlice": parser(func(s *state.Store, o *discoveryv1.EndpointSlice) {
+		put(s.EndpointSlices, o.Namespace+"/"+o.Name, feed.EndpointSlice(o))
+	}),
+	"IP": parser(func(s *state.Store, o *v1.IP) { put(s.IPs, o.Name, feed.IP(o)) }),
 }
 
 func parser[T any](put func(*state.Store, *T)) func([]byte) (object, error) {

@@ -9,10 +9,11 @@ import (
 
 // kinds is the table of compilers. Adding a feature is a line here and a file.
 var kinds = map[string]func(v *state.View, key string, out *Output){
-	state.KindVpc:    vpc,
-	state.KindSubnet: subnet,
-	state.KindNode:   node,
-	state.KindPod:    pod,
+	state.KindVpc:     vpc,
+	state.KindSubnet:  subnet,
+	state.KindNode:    node,
+	state.KindService: service,
+	state.KindPod:     pod,
 }
 
 // Output is what one owner wants, and what is wrong with what it asks for.

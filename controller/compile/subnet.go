@@ -26,7 +26,7 @@ func subnet(v *state.View, name string, out *Output) {
 	}
 	router := obj.Vpc
 	port, link := router+"-"+name, name+"-"+router
-	out.Row(nb.Row{ID: name, Model: &db.LogicalSwitch{Name: name}})
+	out.Row(nb.Row{ID: name, Model: &db.LogicalSwitch{Name: name, LoadBalancerGroup: groupsOf(v, obj)}})
 	out.Row(nb.Row{
 		ID: link,
 		Model: &db.LogicalSwitchPort{
@@ -42,6 +42,14 @@ func subnet(v *state.View, name string, out *Output) {
 	for _, cidr := range obj.CIDRs {
 		out.Row(policy(router, name, prioritySubnet, ipMatch(cidr.Addr(), "dst", cidr), db.LogicalRouterPolicyActionAllow))
 	}
+}
+
+// groupsOf lets Pods of the Subnet reach Services. The join Subnet always does: by it, nodes reach them.
+func groupsOf(v *state.View, obj *state.Subnet) []string {
+	if !obj.Services && obj.Name != v.Config().JoinSubnet {
+		return nil
+	}
+	return []string{balancers(obj.Vpc).String()}
 }
 
 // SubnetProblems says why a Subnet cannot be served. No address is given out in such a Subnet, and it gets no rows.

@@ -8,7 +8,7 @@ import (
 	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
-// vpc wants the router of a VPC and its default routes: what no Subnet of the VPC has goes to the nodes, through the join
+// vpc wants the router of a VPC, the group of its load balancers, and its default routes: what no Subnet of the VPC has goes to the nodes, through the join
 // switch. Which node is decided by policies (node.go).
 func vpc(v *state.View, name string, out *Output) {
 	obj := v.Vpc(name)
@@ -23,6 +23,8 @@ func vpc(v *state.View, name string, out *Output) {
 		return
 	}
 	out.Row(nb.Row{ID: name, Model: &db.LogicalRouter{Name: name, Options: routerOptions()}})
+	group := balancers(name)
+	out.Row(nb.Row{ID: group.ID, Model: &db.LoadBalancerGroup{Name: group.ID}})
 	join := v.Subnet(v.Config().JoinSubnet)
 	if join == nil {
 		return
@@ -30,6 +32,11 @@ func vpc(v *state.View, name string, out *Output) {
 	for _, gateway := range join.Gateways {
 		out.Row(defaultRoute(name, gateway))
 	}
+}
+
+// balancers is the group of all load balancers of a VPC, which its switches refer to as one.
+func balancers(vpc string) nb.Ref {
+	return nb.Ref{Table: db.LoadBalancerGroupTable, ID: nb.NameOf(nb.Owner{Kind: state.KindVpc, Key: vpc})}
 }
 
 // routerOptions keep the router from learning what it need not know (ovn-nb(5), Logical_Router options): neighbours are

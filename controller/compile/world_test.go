@@ -22,6 +22,7 @@ type world struct {
 	subnets []subnet
 	nodes   []node
 	pods    []pod
+	more    []object // of other kinds
 }
 
 // subnet has one CIDR for each family. One that is not valid contradicts an older one.
@@ -118,7 +119,7 @@ func (w world) objects() []object {
 		obj := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: p.name}, Spec: corev1.PodSpec{NodeName: w.nodes[p.node].name}}
 		list = append(list, func(s *state.Store) { put(s.Pods, "default/"+obj.Name, feed.Pod(obj)) }, ipObject(p.port(), w.subnets[p.subnet].name, p.addrs))
 	}
-	return list
+	return append(list, w.more...)
 }
 
 func (s subnet) object() object {

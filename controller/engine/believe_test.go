@@ -18,12 +18,12 @@ func TestWhatIsBelieved(t *testing.T) {
 	for _, c := range []struct {
 		pods, gone int
 		held       bool
-	}{{150, 100, false}, {150, 101, true}, {800, 161, false}, {800, 165, true}} { // beside the Pods' there are 10 rows
+	}{{150, 100, false}, {150, 101, true}, {800, 161, false}, {800, 165, true}} { // beside the Pods' there are 11 rows
 		g := newRig(t, server)
 		g.session.letGo()
 		g.events(cluster(c.pods))
 		g.drain()
-		if total := g.session.conn.Size(); total != c.pods+10 {
+		if total := g.session.conn.Size(); total != c.pods+11 {
 			t.Fatalf("%d rows for %d Pods", total, c.pods)
 		}
 		for i := range c.gone {

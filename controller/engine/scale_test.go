@@ -179,7 +179,7 @@ func TestScaleWork(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 	}
-	step("fill", work{2 * all, 11, 1_144}, s.start)
+	step("fill", work{2 * all, 11, 1_145}, s.start)
 	s.conn.Close()
 	s = openSession(t, server, store)
 	step("restart", work{compiled: all}, s.start)

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/heddle-net/heddle/controller/feed"
 	"github.com/heddle-net/heddle/controller/state"
@@ -98,14 +99,16 @@ func TestSubnetFields(t *testing.T) {
 		{
 			"defaults",
 			v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "a", CreationTimestamp: metav1.NewTime(created)}, Spec: v1.SubnetSpec{CIDRBlock: "x"}},
-			state.Subnet{Name: "a", Vpc: "loom", Provider: "ovn", Created: created},
+			state.Subnet{Name: "a", Vpc: "loom", Provider: "ovn", Created: created, Services: true},
 		},
 		{
 			"given",
-			v1.Subnet{Spec: v1.SubnetSpec{CIDRBlock: "x", Vpc: "red", Provider: "net1", GatewayType: "centralized"}, Status: ready(corev1.ConditionTrue)},
+			v1.Subnet{Spec: v1.SubnetSpec{
+				CIDRBlock: "x", Vpc: "red", Provider: "net1", GatewayType: "centralized", SubnetLinkSpec: v1.SubnetLinkSpec{EnableLb: ptr.To(false)},
+			}, Status: ready(corev1.ConditionTrue)},
 			state.Subnet{Vpc: "red", Provider: "net1", Accepted: true, Unsupported: []string{"provider", "gatewayType"}},
 		},
-		{"not in force", v1.Subnet{Spec: v1.SubnetSpec{CIDRBlock: "x"}, Status: ready(corev1.ConditionFalse)}, state.Subnet{Vpc: "loom", Provider: "ovn"}},
+		{"not in force", v1.Subnet{Spec: v1.SubnetSpec{CIDRBlock: "x"}, Status: ready(corev1.ConditionFalse)}, state.Subnet{Vpc: "loom", Provider: "ovn", Services: true}},
 	}
 	for _, c := range cases {
 		c.want.Invalid = `spec.cidrBlock: "x" is not a CIDR`

@@ -35,6 +35,12 @@ func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Stor
 		func() (cache.ResourceEventHandlerRegistration, error) {
 			return watch(ctx, informers, store.IPs, IP)
 		},
+		func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.Services, Service)
+		},
+		func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.EndpointSlices, EndpointSlice)
+		},
 	}
 	var synced []cache.InformerSynced
 	for _, start := range starts {

@@ -28,6 +28,8 @@ type Subnet struct {
 	Gateways []netip.Addr
 	// GatewayMAC is derived from the gateways.
 	GatewayMAC string
+	// Services says that Pods here reach Services.
+	Services bool
 	// Accepted and Created order Subnets that contradict each other: one that is in force keeps what it has, else the
 	// younger one gives way. Creation times have a resolution of one second.
 	Accepted bool
@@ -39,7 +41,7 @@ type Subnet struct {
 }
 
 func (s *Subnet) equal(o *Subnet) bool {
-	return s.Name == o.Name && s.Vpc == o.Vpc && s.Provider == o.Provider && s.Created.Equal(o.Created) && s.Invalid == o.Invalid && s.Accepted == o.Accepted && s.GatewayMAC == o.GatewayMAC &&
+	return s.Name == o.Name && s.Vpc == o.Vpc && s.Provider == o.Provider && s.Created.Equal(o.Created) && s.Invalid == o.Invalid && s.Accepted == o.Accepted && s.GatewayMAC == o.GatewayMAC && s.Services == o.Services &&
 		slices.Equal(s.CIDRs, o.CIDRs) && slices.Equal(s.Gateways, o.Gateways) && slices.Equal(s.Unsupported, o.Unsupported)
 }
 

@@ -10,10 +10,11 @@ import (
 
 // Owner kinds: who wants rows. Compilers are registered under these names.
 const (
-	KindVpc    = "vpc"
-	KindSubnet = "subnet"
-	KindNode   = "node"
-	KindPod    = "pod"
+	KindVpc     = "vpc"
+	KindSubnet  = "subnet"
+	KindNode    = "node"
+	KindService = "service"
+	KindPod     = "pod"
 )
 
 type tableID uint8
@@ -24,6 +25,8 @@ const (
 	nodes
 	pods
 	ips
+	services
+	endpointSlices
 )
 
 // Config is what does not change while the controller runs.
@@ -41,6 +44,9 @@ type Store struct {
 	Nodes   *Table[Node]
 	Pods    *Table[Pod]
 	IPs     *Table[IP]
+
+	Services       *Table[Service]
+	EndpointSlices *Table[EndpointSlice]
 
 	config  Config
 	mu      sync.Mutex
@@ -64,6 +70,8 @@ func New(config Config) *Store {
 	s.Nodes = newTable(s, nodes, KindNode, (*Node).equal, func(*Node) string { return "" })
 	s.Pods = newTable(s, pods, KindPod, (*Pod).equal)
 	s.IPs = newTable(s, ips, "", (*IP).equal)
+	s.Services = newTable(s, services, KindService, (*Service).equal)
+	s.EndpointSlices = newTable(s, endpointSlices, "", (*EndpointSlice).equal, func(e *EndpointSlice) string { return e.Service })
 	return s
 }
 
@@ -81,6 +89,9 @@ func (s *Store) Owners() []nb.Owner {
 	}
 	for _, key := range s.Nodes.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindNode, Key: key})
+	}
+	for _, key := range s.Services.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindService, Key: key})
 	}
 	for _, key := range s.Pods.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})
@@ -211,3 +222,11 @@ func (v *View) Pod(key string) *Pod { return v.store.Pods.get(v, key) }
 
 // IP returns the IP object of that name, nil when there is none.
 func (v *View) IP(name string) *IP { return v.store.IPs.get(v, name) }
+
+// Service returns the Service with that namespace/name, nil when there is none, or it has no address.
+func (v *View) Service(key string) *Service { return v.store.Services.get(v, key) }
+
+// EndpointSlicesOf lists the EndpointSlices of a Service, namespace/name.
+func (v *View) EndpointSlicesOf(service string) []*EndpointSlice {
+	return v.store.EndpointSlices.by(v, 0, service)
+}

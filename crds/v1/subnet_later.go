@@ -135,9 +135,9 @@ type SubnetLinkSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	NodeNetwork string `json:"nodeNetwork,omitempty"`
-	// enableLb lets Pods of this Subnet reach Services through OVN's load
-	// balancer. Default: as the controller is configured. Not supported yet: a
-	// Subnet that sets it to true is not Ready.
+	// enableLb lets Pods of this Subnet reach Services, which is the default.
+	// With false they do not: packets to the address of a Service leave the
+	// cluster like those to any other address.
 	//
 	// +optional
 	EnableLb *bool `json:"enableLb,omitempty"`

@@ -52,7 +52,6 @@ func (s *SubnetLinkSpec) features() []feature {
 	return []feature{
 		{"vlan", s.Vlan != ""},
 		{"nodeNetwork", s.NodeNetwork != ""},
-		{"enableLb", s.EnableLb != nil && *s.EnableLb},
 		{"vips", len(s.Vips) > 0},
 		{"enableExternalLBAddress", s.EnableExternalLBAddress},
 		{"enableDHCP", s.EnableDHCP},

@@ -41,7 +41,7 @@ type Table struct {
 	fields      []int // struct field of each of Columns
 	members     int   // index of the column with Members, -1 when there is none
 	keyField    int
-	externalIDs int
+	externalIDs int // -1 when the table has none: see NameOf
 }
 
 // Column is a managed column. Sets are compared as sets, maps by key.
@@ -67,7 +67,9 @@ var tables = buildTables([]Table{
 	{Name: db.LogicalRouterStaticRouteTable, model: &db.LogicalRouterStaticRoute{}, Columns: []Column{
 		{Name: "ip_prefix"}, {Name: "nexthop"}, {Name: "policy"}, {Name: "route_table"}, {Name: "options"},
 	}},
-	{Name: db.LogicalSwitchTable, Key: "name", Root: true, model: &db.LogicalSwitch{}, Columns: []Column{{Name: "other_config"}}},
+	{Name: db.LogicalSwitchTable, Key: "name", Root: true, model: &db.LogicalSwitch{}, Columns: []Column{
+		{Name: "other_config"}, {Name: "load_balancer_group", Refs: true, Members: true},
+	}},
 	{Name: db.LogicalSwitchPortTable, Key: "name", model: &db.LogicalSwitchPort{}, Columns: []Column{
 		{Name: "type"}, {Name: "options"}, {Name: "addresses"}, {Name: "port_security"}, {Name: "enabled"},
 	}},
@@ -77,6 +79,10 @@ var tables = buildTables([]Table{
 	{Name: db.AddressSetTable, Key: "name", Root: true, model: &db.AddressSet{}, Columns: []Column{
 		{Name: "addresses", Members: true},
 	}},
+	{Name: db.LoadBalancerTable, Key: "name", Root: true, model: &db.LoadBalancer{}, Columns: []Column{
+		{Name: "vips"}, {Name: "protocol"}, {Name: "options"},
+	}},
+	{Name: db.LoadBalancerGroupTable, Key: "name", Root: true, model: &db.LoadBalancerGroup{}},
 	{Name: db.ACLTable, model: &db.ACL{}, Columns: []Column{
 		{Name: "priority"},
 		{Name: "direction"},
@@ -113,7 +119,10 @@ func buildTables(list []Table) []Table {
 		for _, c := range t.Columns {
 			t.fields = append(t.fields, fieldOf(t, c.Name))
 		}
-		t.externalIDs = fieldOf(t, columnExternalIDs)
+		t.externalIDs = -1
+		if t.Name != db.LoadBalancerGroupTable {
+			t.externalIDs = fieldOf(t, columnExternalIDs)
+		}
 	}
 	return list
 }
@@ -139,7 +148,10 @@ func tableOf(m model.Model) *Table {
 
 // monitored lists the columns of the table that the client asks for.
 func (t *Table) monitored() []string {
-	names := []string{columnExternalIDs}
+	var names []string
+	if t.externalIDs >= 0 {
+		names = append(names, columnExternalIDs)
+	}
 	for _, c := range t.Columns {
 		names = append(names, c.Name)
 	}

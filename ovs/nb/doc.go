@@ -12,6 +12,7 @@
 //	members.go  large sets (set.go) are compared by what changed since the row was last made equal, as long as that is certain
 //	conn.go     the connection: monitor, and an index by owner, name and parent (index.go)
 //	commit.go   one transaction, fenced: only the newest leader may write
+//	listed.go   which rows somebody has listed in another parent, for audits
 //	text.go     rows and plans as text, for goldens, logs and people
 //
 // The package owns the rows that carry heddle-owner in external_ids, and nothing else: a row without it is never

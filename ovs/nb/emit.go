@@ -114,7 +114,9 @@ func (p *planner) insert(it *item) {
 		ids = make(map[string]string, 3)
 	}
 	maps.Copy(ids, it.marks())
-	columns[columnExternalIDs] = encodeMap(ids)
+	if it.table.externalIDs >= 0 {
+		columns[columnExternalIDs] = encodeMap(ids)
+	}
 	p.change(Change{Action: Create, Owner: it.job.owner, Ref: it.ref, op: len(p.out.Ops)})
 	p.op(ovsdb.Operation{Op: ovsdb.OperationInsert, Table: it.table.Name, UUIDName: name, Row: columns})
 	for _, edge := range it.row.In {

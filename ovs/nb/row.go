@@ -28,6 +28,12 @@ func ParseOwner(s string) (o Owner, ok bool) {
 	return Owner{kind, key}, ok && kind != "" && key != ""
 }
 
+// NameOf is the name of the one row that an owner has in a table without external_ids (Load_Balancer_Group): there, the name
+// says whose it is.
+func NameOf(o Owner) string { return namePrefix + o.String() }
+
+const namePrefix = "heddle:"
+
 // Ref names a row without its UUID. Compilers write it, as text, in columns that refer to other rows; the planner
 // turns it into a UUID at the last moment.
 type Ref struct {

@@ -29,6 +29,12 @@ func (r row) column(i int) any { return r.value.Field(r.table.fields[i]).Addr().
 func (r row) set(i int) []string { return *r.column(i).(*[]string) }
 
 func (r row) externalIDs() map[string]string {
+	if r.table.externalIDs < 0 {
+		if owner, ok := strings.CutPrefix(r.key(), namePrefix); ok {
+			return map[string]string{keyOwner: owner}
+		}
+		return nil
+	}
 	return *r.value.Field(r.table.externalIDs).Addr().Interface().(*map[string]string)
 }
 

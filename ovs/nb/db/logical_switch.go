@@ -9,10 +9,11 @@ const LogicalSwitchTable = "Logical_Switch"
 
 // LogicalSwitch defines an object in Logical_Switch table
 type LogicalSwitch struct {
-	UUID        string            `ovsdb:"_uuid"`
-	ExternalIDs map[string]string `ovsdb:"external_ids"`
-	Name        string            `ovsdb:"name"`
-	OtherConfig map[string]string `ovsdb:"other_config"`
+	UUID              string            `ovsdb:"_uuid"`
+	ExternalIDs       map[string]string `ovsdb:"external_ids"`
+	LoadBalancerGroup []string          `ovsdb:"load_balancer_group"`
+	Name              string            `ovsdb:"name"`
+	OtherConfig       map[string]string `ovsdb:"other_config"`
 }
 
 func (a *LogicalSwitch) GetUUID() string {
@@ -43,6 +44,34 @@ func equalLogicalSwitchExternalIDs(a, b map[string]string) bool {
 	}
 	for k, v := range a {
 		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *LogicalSwitch) GetLoadBalancerGroup() []string {
+	return a.LoadBalancerGroup
+}
+
+func copyLogicalSwitchLoadBalancerGroup(a []string) []string {
+	if a == nil {
+		return nil
+	}
+	b := make([]string, len(a))
+	copy(b, a)
+	return b
+}
+
+func equalLogicalSwitchLoadBalancerGroup(a, b []string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for i, v := range a {
+		if b[i] != v {
 			return false
 		}
 	}
@@ -86,6 +115,7 @@ func equalLogicalSwitchOtherConfig(a, b map[string]string) bool {
 func (a *LogicalSwitch) DeepCopyInto(b *LogicalSwitch) {
 	*b = *a
 	b.ExternalIDs = copyLogicalSwitchExternalIDs(a.ExternalIDs)
+	b.LoadBalancerGroup = copyLogicalSwitchLoadBalancerGroup(a.LoadBalancerGroup)
 	b.OtherConfig = copyLogicalSwitchOtherConfig(a.OtherConfig)
 }
 
@@ -107,6 +137,7 @@ func (a *LogicalSwitch) CloneModel() model.Model {
 func (a *LogicalSwitch) Equals(b *LogicalSwitch) bool {
 	return a.UUID == b.UUID &&
 		equalLogicalSwitchExternalIDs(a.ExternalIDs, b.ExternalIDs) &&
+		equalLogicalSwitchLoadBalancerGroup(a.LoadBalancerGroup, b.LoadBalancerGroup) &&
 		a.Name == b.Name &&
 		equalLogicalSwitchOtherConfig(a.OtherConfig, b.OtherConfig)
 }

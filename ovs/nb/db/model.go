@@ -15,6 +15,8 @@ func FullDatabaseModel() (model.ClientDBModel, error) {
 	return model.NewClientDBModel("OVN_Northbound", map[string]model.Model{
 		"ACL":                         &ACL{},
 		"Address_Set":                 &AddressSet{},
+		"Load_Balancer":               &LoadBalancer{},
+		"Load_Balancer_Group":         &LoadBalancerGroup{},
 		"Logical_Router":              &LogicalRouter{},
 		"Logical_Router_Policy":       &LogicalRouterPolicy{},
 		"Logical_Router_Port":         &LogicalRouterPort{},
@@ -166,6 +168,80 @@ var schema = `{
             "max": "unlimited"
           }
         },
+        "name": {
+          "type": "string"
+        }
+      },
+      "indexes": [
+        [
+          "name"
+        ]
+      ],
+      "isRoot": true
+    },
+    "Load_Balancer": {
+      "columns": {
+        "external_ids": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
+        "name": {
+          "type": "string"
+        },
+        "options": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
+        "protocol": {
+          "type": {
+            "key": {
+              "type": "string",
+              "enum": [
+                "set",
+                [
+                  "tcp",
+                  "udp",
+                  "sctp"
+                ]
+              ]
+            },
+            "min": 0,
+            "max": 1
+          }
+        },
+        "vips": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        }
+      },
+      "isRoot": true
+    },
+    "Load_Balancer_Group": {
+      "columns": {
         "name": {
           "type": "string"
         }
@@ -383,6 +459,16 @@ var schema = `{
             },
             "value": {
               "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
+        "load_balancer_group": {
+          "type": {
+            "key": {
+              "type": "uuid",
+              "refTable": "Load_Balancer_Group"
             },
             "min": 0,
             "max": "unlimited"

@@ -1,0 +1,106 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
+)
+
+// maxAffinity is the longest time in seconds for which OVN keeps a client at its endpoint (ovn-nb(5), affinity_timeout).
+// Kubernetes allows a day.
+const maxAffinity = 65535
+
+// service wants one load balancer for each protocol of the Service, in the group that all switches of the VPC use. What a VIP
+// leads to is chosen where the packet starts. A VIP without endpoints refuses connections at once.
+func service(v *state.View, key string, out *Output) {
+	obj := v.Service(key)
+	if obj == nil {
+		return
+	}
+	list := v.EndpointSlicesOf(key)
+	for _, protocol := range []string{db.LoadBalancerProtocolTCP, db.LoadBalancerProtocolUDP, db.LoadBalancerProtocolSCTP} {
+		vips := vipsOf(obj, list, protocol)
+		if len(vips) == 0 {
+			continue
+		}
+		out.Row(nb.Row{
+			ID: key + ":" + protocol,
+			Model: &db.LoadBalancer{
+				Name: key + ":" + protocol, Protocol: &protocol, Vips: vips, Options: loadBalancerOptions(obj, protocol),
+			},
+			In: []nb.Edge{{Parent: balancers(v.Config().DefaultVpc), Column: "load_balancer"}},
+		})
+	}
+}
+
+// loadBalancerOptions (ovn-nb(5), Load_Balancer options): a UDP flow to an endpoint that is gone has to be cut, or its client
+// would go on sending there; a TCP connection to an endpoint that is about to end lives on.
+func loadBalancerOptions(obj *state.Service, protocol string) map[string]string {
+	options := map[string]string{"reject": "true"}
+	if protocol == db.LoadBalancerProtocolUDP {
+		options["ct_flush"] = "true"
+	}
+	if obj.Affinity > 0 {
+		options["affinity_timeout"] = fmt.Sprint(min(obj.Affinity, maxAffinity))
+	}
+	return options
+}
+
+// vipsOf maps each address and port of the Service to its endpoints of the same family.
+func vipsOf(obj *state.Service, list []*state.EndpointSlice, protocol string) map[string]string {
+	vips := make(map[string]string)
+	for _, port := range obj.Ports {
+		if port.Protocol != protocol {
+			continue
+		}
+		v4, v6 := backends(list, port, netip.Addr.Is4), backends(list, port, netip.Addr.Is6)
+		for _, vip := range obj.VIPs {
+			to := v6
+			if vip.Is4() {
+				to = v4
+			}
+			vips[netip.AddrPortFrom(vip, port.Port).String()] = to
+		}
+	}
+	return vips
+}
+
+// backends lists the endpoints of one port and family: those that are ready or, while there is none, those that still serve
+// although they are about to end.
+func backends(list []*state.EndpointSlice, port state.ServicePort, family func(netip.Addr) bool) string {
+	var ready, serving []string
+	for _, slice := range list {
+		number, ok := portIn(slice, port)
+		if !ok {
+			continue
+		}
+		for _, e := range slice.Endpoints {
+			switch text := netip.AddrPortFrom(e.Addr, number).String(); {
+			case !family(e.Addr):
+			case e.Ready:
+				ready = append(ready, text)
+			case e.Serving:
+				serving = append(serving, text)
+			}
+		}
+	}
+	if len(ready) == 0 {
+		ready = serving
+	}
+	slices.Sort(ready) // an endpoint may be in two slices for a moment
+	return strings.Join(slices.Compact(ready), ",")
+}
+
+func portIn(slice *state.EndpointSlice, port state.ServicePort) (uint16, bool) {
+	for _, p := range slice.Ports {
+		if p.Name == port.Name && p.Protocol == port.Protocol {
+			return p.Port, true
+		}
+	}
+	return 0, false
+}
