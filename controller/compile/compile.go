@@ -14,6 +14,7 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 	state.KindNode:    node,
 	state.KindService: service,
 	state.KindPod:     pod,
+	state.KindGroup:   group,
 }
 
 // Output is what one owner wants, and what is wrong with what it asks for.

@@ -120,7 +120,7 @@ func (f *field) audit(b *testing.B) {
 	var compile, compare meter
 	for b.Loop() {
 		var wants []nb.Want
-		compile.measure(b, func() { wants, _ = f.session.compile(f.session.everybody(nil)) })
+		compile.measure(b, func() { wants, _ = f.session.gather(f.session.everybody(nil)) })
 		compare.measure(b, func() {
 			for slice := range slices.Chunk(wants, sliceSize) {
 				if txn := nb.Plan(f.session.conn, slice); !txn.Empty() {

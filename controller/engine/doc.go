@@ -1,6 +1,7 @@
 // Package engine keeps the northbound database equal to what the compilers want.
 //
 //	engine.go   Run: one session for each connection to the database
+//	gather.go   who must be in one transaction: a Pod and the groups that it joins
 //	session.go  wait → take dirty owners → compile → plan → commit → report
 //	start.go    the first pass of a session
 //	held.go     holding back mass deletions

@@ -42,6 +42,8 @@ type Config struct {
 	// Dial connects to the northbound database.
 	Dial func(context.Context) (*nb.Conn, error)
 	Log  logr.Logger
+	// Compile says what an owner wants, compile.Owner when it is nil.
+	Compile func(*state.View, nb.Owner) compile.Output
 	// Batch is the number of owners of a transaction, 100; beyond it a transaction gains nothing and the server's memory grows.
 	Batch int
 	// Rate and Burst bound transactions that are not full, 10 a second and 10: a change that comes alone commits at once, a stream
@@ -68,6 +70,9 @@ func New(cfg Config) *Engine {
 	}
 	if cfg.Rate == 0 {
 		cfg.Rate, cfg.Burst = 10, 10
+	}
+	if cfg.Compile == nil {
+		cfg.Compile = compile.Owner
 	}
 	if cfg.Audit == 0 {
 		cfg.Audit = 10 * time.Minute

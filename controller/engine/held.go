@@ -98,7 +98,7 @@ func (s *session) stillHeld(w nb.Want) bool {
 
 // letGo applies the removals that are held back.
 func (s *session) letGo() {
-	s.cfg.Store.MarkBulk(slices.SortedFunc(maps.Keys(s.held), nb.Owner.Compare)...)
+	s.cfg.Store.MarkBulk(append(s.cfg.Store.Groups(), slices.SortedFunc(maps.Keys(s.held), nb.Owner.Compare)...)...)
 	clear(s.held)
 	s.cfg.Sink.Held(Held{Total: s.conn.Size()})
 }

@@ -123,7 +123,7 @@ func openSession(tb testing.TB, server *ovstest.Server, store *state.Store) *ses
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := newSession(New(Config{Store: store, Sink: &quiet{}, Log: logr.Discard(), Rate: 1e9, Burst: 1e6}), conn)
+	s := newSession(New(Config{Store: store, Sink: &quiet{}, Log: logr.Discard(), Rate: 1e9, Burst: 1e6, Compile: compileAskers}), conn)
 	if err := conn.Acquire(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}

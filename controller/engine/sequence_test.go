@@ -73,6 +73,8 @@ func remove(e event) event {
 			s.Nodes.Delete(key)
 		case state.KindPod:
 			s.Pods.Delete(key)
+		case "namespace":
+			s.Namespaces.Delete(key)
 		case "ip":
 			s.IPs.Delete(key)
 		}
@@ -189,7 +191,7 @@ func (g *rig) restart() {
 		g.t.Fatal(err)
 	}
 	g.results = make(map[nb.Owner]Result)
-	g.session = newSession(New(Config{Store: g.store, Sink: g, Log: logr.Discard(), Rate: 1e9, Burst: 1e6}), conn)
+	g.session = newSession(New(Config{Store: g.store, Sink: g, Log: logr.Discard(), Rate: 1e9, Burst: 1e6, Compile: compileAskers}), conn)
 	if err := conn.Acquire(g.t.Context()); err != nil {
 		g.t.Fatal(err)
 	}
@@ -204,9 +206,11 @@ func (g *rig) drain() {
 	}
 }
 
-// converged fails unless a fresh process finds nothing to do and every child is listed in its parent, once.
+// converged fails unless a fresh process, with a state that has not seen what was before, finds nothing to do and every child is
+// listed in its parent, once.
 func (g *rig) converged(what string) {
 	g.t.Helper()
+	g.store = copyOf(g.store)
 	g.restart()
 	if n := g.stats().Operations.Load(); n != 0 {
 		g.t.Fatalf("%s: a fresh process still has %d operations", what, n)
@@ -214,23 +218,42 @@ func (g *rig) converged(what string) {
 	g.checkEdges(what)
 }
 
+// copyOf is a state that has been filled at once.
+func copyOf(old *state.Store) *state.Store {
+	store := state.New(old.Config())
+	copyTable(old.Vpcs, store.Vpcs)
+	copyTable(old.Subnets, store.Subnets)
+	copyTable(old.Nodes, store.Nodes)
+	copyTable(old.Namespaces, store.Namespaces)
+	copyTable(old.Pods, store.Pods)
+	copyTable(old.IPs, store.IPs)
+	return store
+}
+
+func copyTable[T any](from, to *state.Table[T]) {
+	for _, key := range from.Keys() {
+		to.Put(key, from.Get(key))
+	}
+}
+
 // checkEdges reads the columns that the engine does not monitor.
 func (g *rig) checkEdges(what string) {
 	g.t.Helper()
 	var reply []struct {
 		Rows []struct {
-			Ports, Policies, Routes any
-			StaticRoutes            any `json:"static_routes"`
+			Ports, Policies, ACLs any
+			StaticRoutes          any `json:"static_routes"`
 		}
 	}
-	out := g.server.Transact(`["OVN_Northbound",{"op":"select","table":"Logical_Switch","where":[]},{"op":"select","table":"Logical_Router","where":[]}]`)
+	out := g.server.Transact(`["OVN_Northbound",{"op":"select","table":"Logical_Switch","where":[]},{"op":"select","table":"Logical_Router","where":[]},` +
+		`{"op":"select","table":"Port_Group","where":[],"columns":["acls"]}]`)
 	if err := json.Unmarshal([]byte(out), &reply); err != nil {
 		g.t.Fatal(err)
 	}
 	listed := 0
 	for _, table := range reply {
 		for _, row := range table.Rows {
-			listed += setSize(row.Ports) + setSize(row.Policies) + setSize(row.StaticRoutes)
+			listed += setSize(row.Ports) + setSize(row.Policies) + setSize(row.ACLs) + setSize(row.StaticRoutes)
 		}
 	}
 	children := 0
@@ -263,43 +286,54 @@ func TestSequences(t *testing.T) {
 	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
 	for seed := range 25 {
 		r := rand.New(rand.NewPCG(uint64(seed), 3))
-		life := randomEvents(r)
-		ways := []struct {
-			name string
-			run  func(*rig)
-		}{
-			{"one by one", func(g *rig) {
-				for _, e := range life {
-					g.events([]event{e})
-					g.drain()
-				}
-			}},
-			{"all at once", func(g *rig) { g.events(life); g.drain() }},
-			{"doubled", func(g *rig) {
-				for _, e := range doubled(life) {
-					g.events([]event{e})
-					g.drain()
-				}
-			}},
-			{"reversed, then forwards", func(g *rig) { g.events(reversed(life)); g.drain(); g.events(life); g.drain() }},
-			{"squashed", func(g *rig) { g.events(squash(life)); g.drain() }},
-			{"a restart after each step", func(g *rig) {
-				for _, e := range life {
-					g.events([]event{e})
-					g.restart()
-				}
-			}},
+		inManyWays(t, server, fmt.Sprintf("life %d", seed), randomEvents(r))
+		if t.Failed() {
+			return
 		}
-		for _, way := range ways {
-			g := newRig(t, server) // an empty state first removes what the way before has left
-			g.session.letGo()
-			g.drain()
-			way.run(g)
-			g.converged(fmt.Sprintf("life %d, %s", seed, way.name))
-			g.session.conn.Close()
-			if t.Failed() {
-				return
+	}
+}
+
+// inManyWays runs a life in each way; what is left must be what a fresh process wants.
+func inManyWays(t *testing.T, server *ovstest.Server, name string, life []event) {
+	t.Helper()
+	ways := []struct {
+		name string
+		run  func(*rig)
+	}{
+		{"one by one", func(g *rig) {
+			for _, e := range life {
+				g.events([]event{e})
+				g.drain()
 			}
+		}},
+		{"all at once", func(g *rig) { g.events(life); g.drain() }},
+		{"doubled", func(g *rig) {
+			for _, e := range doubled(life) {
+				g.events([]event{e})
+				g.drain()
+			}
+		}},
+		{"reversed, then forwards", func(g *rig) { g.events(reversed(life)); g.drain(); g.events(life); g.drain() }},
+		{"squashed", func(g *rig) { g.events(squash(life)); g.drain() }},
+		{"a restart after each step", func(g *rig) {
+			for i, e := range life {
+				g.events([]event{e})
+				if i%2 == 0 { // of the process, else of the connection
+					g.store = copyOf(g.store)
+				}
+				g.restart()
+			}
+		}},
+	}
+	for _, way := range ways {
+		g := newRig(t, server) // an empty state first removes what the way before has left
+		g.session.letGo()
+		g.drain()
+		way.run(g)
+		g.converged(name + ", " + way.name)
+		g.session.conn.Close()
+		if t.Failed() {
+			return
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/heddle-net/heddle/controller/compile"
-	"github.com/heddle-net/heddle/controller/state"
 	"github.com/heddle-net/heddle/ovs/nb"
 )
 
@@ -120,6 +119,11 @@ func (s *session) repair(drift nb.Drift) {
 	}
 	s.mark(drift.Owners)
 	s.mark(s.waiting.appeared(drift.Refs))
+	late := s.waiting.missed(drift.Refs)
+	for _, o := range late {
+		s.conn.Forget(o)
+	}
+	s.mark(late)
 }
 
 // mark makes owners dirty as one change.
@@ -148,7 +152,7 @@ func (s *session) audit(ctx context.Context) error {
 // apply makes the owners' rows what they want, in one transaction. What the database refuses is halved. Whose removal is held
 // back is left out, whoever asks.
 func (s *session) apply(ctx context.Context, owners []nb.Owner) error {
-	wants, problems := s.compile(owners)
+	wants, problems := s.gather(owners)
 	wants = slices.DeleteFunc(wants, s.stillHeld)
 	txn := nb.Plan(s.conn, wants)
 	err := s.conn.Commit(ctx, txn)
@@ -156,38 +160,19 @@ func (s *session) apply(ctx context.Context, owners []nb.Owner) error {
 		s.stats.commit(txn)
 	}
 	switch {
-	case errors.Is(err, nb.ErrRefused) && len(owners) > 1:
-		half := len(owners) / 2
-		if err := s.apply(ctx, owners[:half]); err != nil {
-			return err
-		}
-		return s.apply(ctx, owners[half:])
 	case errors.Is(err, nb.ErrRefused):
-		s.cfg.Log.Error(err, "The database refuses an owner", "owner", owners[0].String())
-		s.refused(owners[0], problems[owners[0]], err)
-		return nil
+		if len(owners) == 1 { // nor does it commit without its groups
+			s.cfg.Log.Error(err, "The database refuses an owner", "owner", owners[0].String())
+			s.refused(owners[0], problems[owners[0]], err)
+		}
+		return s.divide(ctx, owners, wants)
 	case err != nil:
 		return fmt.Errorf("commit %d owners: %w", len(owners), err)
 	}
+	s.waiting.came(wants, txn.Blocked)
 	s.follow(txn)
 	s.report(wants, txn, problems)
 	return nil
-}
-
-// compile asks the compilers. It reads the state as it is now, not as it was when the owners became dirty.
-func (s *session) compile(owners []nb.Owner) ([]nb.Want, map[nb.Owner][]compile.Problem) {
-	wants := make([]nb.Want, 0, len(owners))
-	problems := make(map[nb.Owner][]compile.Problem)
-	for _, owner := range owners {
-		var out compile.Output
-		s.cfg.Store.Compile(owner, func(v *state.View) { out = compile.Owner(v, owner) })
-		wants = append(wants, nb.Want{Owner: owner, Rows: out.Rows})
-		if len(out.Problems) > 0 {
-			problems[owner] = out.Problems
-		}
-	}
-	s.stats.Compiled.Add(uint64(len(owners)))
-	return wants, problems
 }
 
 // follow wakes the owners that waited for what the transaction did, and notes those that wait now.
@@ -208,7 +193,7 @@ func (s *session) follow(txn nb.Txn) {
 		s.mark(s.waiting.block(b))
 	}
 	for _, m := range txn.Missing {
-		s.waiting.add(m.Ref, m.Owner)
+		s.waiting.miss(m)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/heddle-net/heddle/controller/compile"
+	"github.com/heddle-net/heddle/controller/state"
 	"github.com/heddle-net/heddle/ovs/nb"
 )
 
@@ -11,19 +13,34 @@ import (
 const sliceSize = 1000
 
 // start compares everything with the database without writing, marks the owners that differ, and reports the others. Those
-// that somebody waits for are among them even when neither an object nor a row is left, and so are those held before.
+// that somebody waits for are among them even when neither an object nor a row is left, and so are those held before. Groups
+// are known when all who may ask for them have been compiled; they are the first to be applied, so that a Pod that comes back
+// finds its rules.
 func (s *session) start() {
-	var differ, remove []nb.Owner
-	removals := 0
 	everybody := s.everybody(append(s.cfg.Store.TakeAll(), slices.Collect(maps.Keys(s.held))...))
 	clear(s.held)
-	for len(everybody) > 0 {
-		slice := everybody[:min(sliceSize, len(everybody))]
-		everybody = everybody[len(slice):]
+	isGroup := func(o nb.Owner) bool { return o.Kind == state.KindGroup }
+	objects := slices.DeleteFunc(slices.Clone(everybody), isGroup)
+	first := s.compareAll(objects)
+	groups := append(s.cfg.Store.Groups(), slices.DeleteFunc(everybody, func(o nb.Owner) bool { return !isGroup(o) })...)
+	slices.SortFunc(groups, nb.Owner.Compare)
+	second := s.compareAll(slices.Compact(groups))
+	held := s.hold(append(first.remove, second.remove...), first.removals+second.removals)
+	s.cfg.Store.MarkBulk(slices.Concat(second.differ, first.differ, held)...)
+}
+
+// comparison is what a first pass finds.
+type comparison struct {
+	differ, remove []nb.Owner
+	removals       int // rows of those in remove, at least
+}
+
+func (s *session) compareAll(owners []nb.Owner) (all comparison) {
+	for slice := range slices.Chunk(owners, sliceSize) {
 		d, r, n := s.compare(slice)
-		differ, remove, removals = append(differ, d...), append(remove, r...), removals+n
+		all = comparison{append(all.differ, d...), append(all.remove, r...), all.removals + n}
 	}
-	s.cfg.Store.MarkBulk(append(differ, s.hold(remove, removals)...)...)
+	return all
 }
 
 // everybody lists the owners of objects, in an order in which parents come first, then the owners that have rows and no
@@ -45,7 +62,8 @@ func (s *session) everybody(others []nb.Owner) []nb.Owner {
 
 // compare plans some owners and reports those for which there is nothing to do.
 func (s *session) compare(owners []nb.Owner) (differ, remove []nb.Owner, removals int) {
-	wants, problems := s.compile(owners)
+	problems := make(map[nb.Owner][]compile.Problem)
+	wants, _ := s.compile(owners, problems)
 	txn := nb.Plan(s.conn, wants)
 	touched := make(map[nb.Owner]nb.Action)
 	for _, b := range txn.Blocked {

@@ -12,10 +12,14 @@ import (
 type waiting struct {
 	refs   map[nb.Ref]map[nb.Owner]bool   // for a row to come or to go
 	owners map[nb.Owner]map[nb.Owner]bool // for another owner to change
+	// members are rows that a set has left out; who has done so commits together with the row.
+	members map[nb.Ref]map[nb.Owner]bool
 }
 
 func newWaiting() *waiting {
-	return &waiting{refs: make(map[nb.Ref]map[nb.Owner]bool), owners: make(map[nb.Owner]map[nb.Owner]bool)}
+	return &waiting{
+		refs: make(map[nb.Ref]map[nb.Owner]bool), owners: make(map[nb.Owner]map[nb.Owner]bool), members: make(map[nb.Ref]map[nb.Owner]bool),
+	}
 }
 
 // block notes what a blocked owner waits for, and returns the owners that must be looked at first.
@@ -60,4 +64,54 @@ func (w *waiting) moved(owner nb.Owner) []nb.Owner {
 	woken := slices.Collect(maps.Keys(w.owners[owner]))
 	delete(w.owners, owner)
 	return woken
+}
+
+// miss notes who has left out a member.
+func (w *waiting) miss(m nb.Missing) {
+	if w.members[m.Ref] == nil {
+		w.members[m.Ref] = make(map[nb.Owner]bool)
+	}
+	w.members[m.Ref][m.Owner] = true
+}
+
+// missed returns who has left out one of these rows.
+func (w *waiting) missed(refs []nb.Ref) []nb.Owner {
+	var owners []nb.Owner
+	for _, ref := range refs {
+		owners = slices.AppendSeq(owners, maps.Keys(w.members[ref]))
+		delete(w.members, ref)
+	}
+	return owners
+}
+
+// joined returns who has left out a row that is wanted now.
+func (w *waiting) joined(wants []nb.Want) (owners []nb.Owner) {
+	if len(w.members) == 0 {
+		return nil
+	}
+	for _, want := range wants {
+		for _, row := range want.Rows {
+			owners = slices.AppendSeq(owners, maps.Keys(w.members[row.Ref()]))
+		}
+	}
+	return owners
+}
+
+// came forgets who has left out rows that are there now.
+func (w *waiting) came(wants []nb.Want, blocked []nb.Blocked) {
+	if len(w.members) == 0 {
+		return
+	}
+	absent := make(map[nb.Owner]bool, len(blocked))
+	for _, b := range blocked {
+		absent[b.Owner] = true
+	}
+	for _, want := range wants {
+		if absent[want.Owner] {
+			continue
+		}
+		for _, row := range want.Rows {
+			delete(w.members, row.Ref())
+		}
+	}
 }

@@ -78,18 +78,49 @@ func TestPod(t *testing.T) {
 		for _, host := range []bool{false, true} {
 			for _, node := range []string{"", "n1"} {
 				obj := &corev1.Pod{
-					ObjectMeta: metav1.ObjectMeta{Namespace: "blue", Name: "web", UID: "u1"},
+					ObjectMeta: metav1.ObjectMeta{Namespace: "blue", Name: "web", UID: "u1", Labels: map[string]string{"tier": "", "app": "web"}},
 					Spec:       corev1.PodSpec{NodeName: node, HostNetwork: host}, Status: corev1.PodStatus{Phase: phase},
 				}
 				got, want := feed.Pod(obj), want && !host && node != ""
 				if (got != nil) != want {
 					t.Errorf("phase %q, host network %t, node %q: %+v", phase, host, node, got)
 				}
-				if got != nil && fmt.Sprintf("%+v", *got) != "{Namespace:blue Name:web UID:u1 Node:n1}" {
+				if got != nil && fmt.Sprintf("%+v", *got) != "{Namespace:blue Name:web UID:u1 Node:n1 Labels:app=web,tier=}" {
 					t.Errorf("got %+v", *got)
 				}
 			}
 		}
+	}
+}
+
+func TestNamespace(t *testing.T) {
+	obj := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "blue", Labels: map[string]string{"b": "2", "a": "1"}}}
+	if got := fmt.Sprintf("%+v", *feed.Namespace(obj)); got != "{Name:blue Labels:a=1,b=2}" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestRequirements(t *testing.T) {
+	expressions := func(list ...metav1.LabelSelectorRequirement) metav1.LabelSelector {
+		return metav1.LabelSelector{MatchExpressions: list}
+	}
+	cases := []struct {
+		selector metav1.LabelSelector
+		want     string
+	}{
+		{metav1.LabelSelector{}, "[]"},
+		{metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}, "[app=web]"},
+		{expressions(metav1.LabelSelectorRequirement{Key: "app", Operator: "In", Values: []string{"a", "b"}}), "[app in (a,b)]"},
+		{expressions(metav1.LabelSelectorRequirement{Key: "app", Operator: "NotIn", Values: []string{"a", "b"}}), "[app notin (a,b)]"},
+		{expressions(metav1.LabelSelectorRequirement{Key: "a", Operator: "Exists"}, metav1.LabelSelectorRequirement{Key: "b", Operator: "DoesNotExist"}), "[a !b]"},
+	}
+	for _, c := range cases {
+		if got, err := feed.Requirements(c.selector); err != nil || fmt.Sprint(got) != c.want {
+			t.Errorf("%+v: %v, %v, want %s", c.selector, got, err, c.want)
+		}
+	}
+	if got, err := feed.Requirements(expressions(metav1.LabelSelectorRequirement{Key: "a", Operator: "Like"})); err == nil {
+		t.Errorf("an unknown operator gives %v", got)
 	}
 }
 

@@ -11,7 +11,9 @@ func Pod(obj *corev1.Pod) *state.Pod {
 	if !NeedsNetwork(obj) {
 		return nil
 	}
-	return &state.Pod{Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Node: obj.Spec.NodeName}
+	return &state.Pod{
+		Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Node: obj.Spec.NodeName, Labels: state.LabelsOf(obj.Labels),
+	}
 }
 
 // NeedsNetwork tells whether a Pod holds addresses: it is on a node, not in the host's network, and not finished.

@@ -79,6 +79,7 @@ type Pod struct {
 	Name      string
 	UID       string
 	Node      string
+	Labels    Labels
 }
 
 func (p *Pod) equal(o *Pod) bool { return *p == *o }
@@ -91,6 +92,14 @@ func (p *Pod) Port() string { return PodPort(p.Namespace, p.Name) }
 
 // PodPort is the name of a Pod's port and of its IP object.
 func PodPort(namespace, name string) string { return name + "." + namespace }
+
+// Namespace is known for its labels, by which selectors choose.
+type Namespace struct {
+	Name   string
+	Labels Labels
+}
+
+func (n *Namespace) equal(o *Namespace) bool { return *n == *o }
 
 // IP records that an address is in use. It, and not the annotations of a Pod, which its author may write, says what the
 // Pod's port has.

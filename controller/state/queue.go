@@ -26,7 +26,7 @@ func newQueue() *queue {
 
 func (q *queue) add(set []nb.Owner) {
 	defer q.signal()
-	if len(set) >= bulkSize {
+	if len(set)-groupsIn(set) >= bulkSize {
 		q.addBulk(set)
 		return
 	}
@@ -41,6 +41,16 @@ func (q *queue) add(set []nb.Owner) {
 	for _, o := range set {
 		q.waiting[o]++
 	}
+}
+
+// groupsIn counts groups: however many a Pod joins, it joins them at once.
+func groupsIn(set []nb.Owner) (n int) {
+	for _, o := range set {
+		if o.Kind == KindGroup {
+			n++
+		}
+	}
+	return n
 }
 
 func (q *queue) addBulk(set []nb.Owner) {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ const (
 	KindNode    = "node"
 	KindService = "service"
 	KindPod     = "pod"
+	KindGroup   = "group"
 )
 
 type tableID uint8
@@ -24,9 +26,11 @@ const (
 	subnets
 	nodes
 	pods
+	namespaces
 	ips
 	services
 	endpointSlices
+	groupSets
 )
 
 // Config is what does not change while the controller runs.
@@ -43,7 +47,9 @@ type Store struct {
 	Subnets *Table[Subnet]
 	Nodes   *Table[Node]
 	Pods    *Table[Pod]
-	IPs     *Table[IP]
+	// Namespaces and IPs want no rows themselves.
+	Namespaces *Table[Namespace]
+	IPs        *Table[IP]
 
 	Services       *Table[Service]
 	EndpointSlices *Table[EndpointSlice]
@@ -53,6 +59,7 @@ type Store struct {
 	readers map[read]*readers
 	reads   map[nb.Owner][]read
 	queue   *queue
+	groups  *groups
 }
 
 // read is one thing that a compiler looked at: a key (index 0), or a value in an index.
@@ -64,21 +71,23 @@ type read struct {
 
 // New returns an empty store.
 func New(config Config) *Store {
-	s := &Store{config: config, readers: make(map[read]*readers), reads: make(map[nb.Owner][]read), queue: newQueue()}
+	s := &Store{config: config, readers: make(map[read]*readers), reads: make(map[nb.Owner][]read), queue: newQueue(), groups: newGroups()}
 	s.Vpcs = newTable(s, vpcs, KindVpc, (*Vpc).equal)
 	s.Subnets = newTable(s, subnets, KindSubnet, (*Subnet).equal, func(s *Subnet) string { return s.Vpc })
 	s.Nodes = newTable(s, nodes, KindNode, (*Node).equal, func(*Node) string { return "" })
-	s.Pods = newTable(s, pods, KindPod, (*Pod).equal)
+	s.Pods = newTable(s, pods, KindPod, (*Pod).equal, func(p *Pod) string { return p.Namespace })
+	s.Namespaces = newTable(s, namespaces, "", (*Namespace).equal)
 	s.IPs = newTable(s, ips, "", (*IP).equal)
 	s.Services = newTable(s, services, KindService, (*Service).equal)
 	s.EndpointSlices = newTable(s, endpointSlices, "", (*EndpointSlice).equal, func(e *EndpointSlice) string { return e.Service })
+	s.Pods.moved, s.Namespaces.moved, s.IPs.moved = s.podMoved, s.namespaceMoved, s.ipMoved
 	return s
 }
 
 // Config returns what New was given.
 func (s *Store) Config() Config { return s.config }
 
-// Owners lists the owner of every object.
+// Owners lists the owner of every object, and then the groups that are asked for.
 func (s *Store) Owners() []nb.Owner {
 	var owners []nb.Owner
 	for _, key := range s.Vpcs.Keys() {
@@ -96,6 +105,17 @@ func (s *Store) Owners() []nb.Owner {
 	for _, key := range s.Pods.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})
 	}
+	return append(owners, s.Groups()...)
+}
+
+// Groups lists the groups that are asked for.
+func (s *Store) Groups() []nb.Owner {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	owners := make([]nb.Owner, 0, len(s.groups.byKey))
+	for _, key := range slices.Sorted(maps.Keys(s.groups.byKey)) {
+		owners = append(owners, nb.Owner{Kind: KindGroup, Key: key})
+	}
 	return owners
 }
 
@@ -104,15 +124,21 @@ type View struct {
 	store *Store
 	owner nb.Owner
 	reads []read
+	// selected are the selectors of the groups that were asked for.
+	selected map[string]canonical
 }
 
-// Compile forgets what the owner has read before and runs f, during which nothing changes.
-func (s *Store) Compile(owner nb.Owner, f func(*View)) {
+// Compile forgets what the owner has read before and runs f, during which nothing changes. It returns the groups that must
+// commit together with the owner, and be compiled after it: those that it is the first to ask for, or the last to ask for no
+// more, and, of a Pod, those that it joins or leaves.
+func (s *Store) Compile(owner nb.Owner, f func(*View)) (groups []nb.Owner) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := &View{store: s, owner: owner}
 	f(v)
-	s.setReads(owner, v.reads)
+	groups = append(s.setReads(v), s.groups.joining[owner]...)
+	delete(s.groups.joining, owner)
+	return groups
 }
 
 // Inspect runs f without recording anything: for reporters and deciders that need a consistent look at several objects.
@@ -122,19 +148,23 @@ func (s *Store) Inspect(f func(*View)) {
 	f(&View{store: s})
 }
 
-func (s *Store) setReads(owner nb.Owner, now []read) {
-	old := s.reads[owner]
+// setReads replaces what the owner has read, and returns the groups that come or go with it.
+func (s *Store) setReads(v *View) (groups []nb.Owner) {
+	old, now, owner := s.reads[v.owner], v.reads, v.owner
 	if slices.Equal(old, now) {
-		return
+		return nil
 	}
 	for _, r := range old {
-		if !slices.Contains(now, r) {
-			s.dropReader(r, owner)
+		if !slices.Contains(now, r) && s.dropReader(r, owner) && r.table == groupSets {
+			groups = append(groups, s.groups.release(r.value, SetKind(r.index)))
 		}
 	}
 	for _, r := range now {
 		if s.readers[r] == nil {
 			s.readers[r] = &readers{}
+			if r.table == groupSets {
+				groups = append(groups, s.groups.ask(r.value, SetKind(r.index), v.selected[r.value]))
+			}
 		}
 		s.readers[r].add(owner)
 	}
@@ -142,12 +172,17 @@ func (s *Store) setReads(owner nb.Owner, now []read) {
 	if len(now) == 0 {
 		delete(s.reads, owner)
 	}
+	return groups
 }
 
-func (s *Store) dropReader(r read, owner nb.Owner) {
-	if list := s.readers[r]; list != nil && list.remove(owner) {
-		delete(s.readers, r)
+// dropReader reports whether nobody is left.
+func (s *Store) dropReader(r read, owner nb.Owner) (last bool) {
+	list := s.readers[r]
+	if list == nil || !list.remove(owner) {
+		return false
 	}
+	delete(s.readers, r)
+	return true
 }
 
 func (s *Store) readersOf(r read, into map[nb.Owner]bool) {

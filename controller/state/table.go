@@ -16,6 +16,8 @@ type Table[T any] struct {
 	equal   func(a, b *T) bool
 	indexes []index[T]
 	rows    map[string]*T
+	// moved says which groups an object changes, which Pods bring about by what they are and where; nil for other tables.
+	moved func(key string, old, now *T) []nb.Owner
 }
 
 // index finds objects by a value derived from them.
@@ -107,6 +109,11 @@ func (t *Table[T]) dirty(key string, old, now *T) {
 			if obj != nil {
 				t.store.readersOf(read{t.id, uint8(i + 1), x.value(obj)}, owners)
 			}
+		}
+	}
+	if t.moved != nil {
+		for _, group := range t.moved(key, old, now) {
+			owners[group] = true
 		}
 	}
 	t.store.queue.add(slices.SortedFunc(maps.Keys(owners), nb.Owner.Compare))

@@ -25,7 +25,7 @@ func (p *planner) matchMembers(it *item) {
 		return
 	}
 	var from *Set
-	if it.found != nil {
+	if it.found != nil && !it.job.grow {
 		it.known = p.have.Known(*it.found)
 	}
 	if it.known != nil && (!it.marked() || !includes(it.known.ids(it.table), rowOf(it.table, it.row.Model).externalIDs())) {
@@ -58,7 +58,7 @@ func (p *planner) mutateMembers(it *item, c Column, have []string) []ovsdb.Mutat
 		p.learn(it, missing)
 	}
 	var mutations []ovsdb.Mutation
-	if len(drop) > 0 {
+	if len(drop) > 0 && !it.job.grow {
 		mutations = append(mutations, *ovsdb.NewMutation(c.Name, ovsdb.MutateOperationDelete, encodeSet(drop, c.Refs)))
 	}
 	if len(add) > 0 {
@@ -160,7 +160,7 @@ type learned struct {
 }
 
 func (p *planner) learn(it *item, missing *Set) {
-	if it.row.Members == nil {
+	if it.row.Members == nil || it.job.grow {
 		return
 	}
 	l := learned{owner: it.job.owner, op: len(p.out.Ops), known: Known{it.row, missing}}

@@ -13,6 +13,8 @@ import (
 type Want struct {
 	Owner Owner
 	Rows  []Row
+	// Grow leaves members of large sets in them that are not wanted any more.
+	Grow bool
 }
 
 // Found is a row of the database as the planner sees it.
@@ -114,6 +116,7 @@ type planner struct {
 // job is one owner of the batch.
 type job struct {
 	owner   Owner
+	grow    bool
 	items   []*item
 	gone    []Found
 	blocked *Blocked
@@ -151,7 +154,7 @@ func Plan(have Reader, wants []Want) Txn {
 
 // match pairs the wanted rows with the rows in the database by name.
 func (p *planner) match(want Want) {
-	j := &job{owner: want.Owner}
+	j := &job{owner: want.Owner, grow: want.Grow}
 	p.jobs = append(p.jobs, j)
 	p.byOwner[want.Owner] = j
 	kept := make(map[string]bool, len(want.Rows))

@@ -1,0 +1,417 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/heddle-net/heddle/controller/compile"
+	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
+	"github.com/heddle-net/heddle/ovs/ovstest"
+)
+
+// An asker is an owner that asks for groups, as features do. It is a Vpc, so that it lives in the state like any object, and it
+// has the selectors where a Vpc has the names of its unsupported fields.
+const askerPrefix = "asker-"
+
+func putAsker(i int, selectors ...state.Selector) event {
+	obj := &state.Vpc{Name: fmt.Sprintf("%s%d", askerPrefix, i)}
+	for _, s := range selectors {
+		text, err := json.Marshal(s)
+		if err != nil {
+			panic(err)
+		}
+		obj.Unsupported = append(obj.Unsupported, string(text))
+	}
+	return event{"vpc/" + obj.Name, func(s *state.Store) { s.Vpcs.Put(obj.Name, obj) }}
+}
+
+// compileAskers is compile.Owner with askers: a rule on the ports of each group, which lets in what the same Pods send.
+func compileAskers(v *state.View, owner nb.Owner) (out compile.Output) {
+	if owner.Kind != state.KindVpc || !strings.HasPrefix(owner.Key, askerPrefix) {
+		return compile.Owner(v, owner)
+	}
+	obj := v.Vpc(owner.Key)
+	if obj == nil {
+		return out
+	}
+	for _, text := range obj.Unsupported {
+		var selector state.Selector
+		if err := json.Unmarshal([]byte(text), &selector); err != nil {
+			panic(err)
+		}
+		ports, peers := v.Group(selector, state.Ports), v.Group(selector, state.IPv4)
+		out.Row(nb.Row{
+			ID:    owner.Key + " " + ports,
+			Model: &db.ACL{Priority: 1, Direction: db.ACLDirectionToLport, Match: "outport == @" + ports + " && ip4.src == $" + peers, Action: db.ACLActionAllow},
+			In:    []nb.Edge{{Parent: nb.Ref{Table: db.PortGroupTable, ID: ports}, Column: "acls"}},
+		})
+	}
+	return out
+}
+
+func putNamespace(i int, labels ...string) event {
+	n := &state.Namespace{Name: fmt.Sprintf("ns%d", i), Labels: labelsOf(labels)}
+	return event{"namespace/" + n.Name, func(s *state.Store) { s.Namespaces.Put(n.Name, n) }}
+}
+
+// labelsOf reads key=value.
+func labelsOf(texts []string) state.Labels {
+	m := make(map[string]string)
+	for _, t := range texts {
+		key, value, _ := strings.Cut(t, "=")
+		m[key] = value
+	}
+	return state.LabelsOf(m)
+}
+
+func putLabelled(namespace, i int, labels ...string) event {
+	pod := &state.Pod{Namespace: fmt.Sprintf("ns%d", namespace), Name: fmt.Sprintf("p%d", i), UID: "uid", Node: "n1", Labels: labelsOf(labels)}
+	return event{"pod/" + pod.Key(), func(s *state.Store) { s.Pods.Put(pod.Key(), pod) }}
+}
+
+func putPodIP(namespace, i, subnet, host int) event {
+	return putIP(state.PodPort(fmt.Sprintf("ns%d", namespace), fmt.Sprintf("p%d", i)), fmt.Sprintf("s%d", subnet), subnet, host)
+}
+
+func in(key string, values ...string) []state.Requirement {
+	return []state.Requirement{{Key: key, Values: values}}
+}
+
+// selectors that random askers choose from.
+var selectors = []state.Selector{
+	{},
+	{Namespace: "ns0"},
+	{Namespace: "ns1", Pods: in("app", "0")},
+	{Pods: in("app", "0", "1")},
+	{Namespaces: in("team", "0")},
+	{Namespaces: in("team", "1"), Pods: []state.Requirement{{Key: "app", Operator: state.DoesNotExist}}},
+	{Namespaces: []state.Requirement{{Key: "team", Operator: state.Exists}}, Pods: []state.Requirement{{Key: "app", Operator: state.NotIn, Values: []string{"1"}}}},
+	{Pods: []state.Requirement{{Key: "app", Operator: state.Exists}, {Key: "app", Operator: state.DoesNotExist}}},
+}
+
+// randomGroupEvents is a life in which labels, Namespaces and askers change as well, and Pods are blocked for want of a Subnet.
+func randomGroupEvents(r *rand.Rand) []event {
+	label := func(key string) []string { return []string{key + "=" + fmt.Sprint(r.IntN(3))}[:r.IntN(2)] }
+	events := []event{putVpc("ovn-cluster"), putSubnet("join", "100.64.0.0/16", 0), putSubnet("s0", "10.0.0.0/16", 1)}
+	for range 60 {
+		var e event
+		namespace, pod := r.IntN(2), r.IntN(4)
+		switch r.IntN(12) {
+		case 0:
+			i := r.IntN(2)
+			e = putSubnet(fmt.Sprintf("s%d", i), fmt.Sprintf("10.%d.0.0/16", i), 1)
+		case 1, 2:
+			e = putNamespace(namespace, label("team")...)
+		case 3, 4, 5:
+			var some []state.Selector
+			for _, i := range r.Perm(len(selectors))[:r.IntN(4)] {
+				some = append(some, selectors[i])
+			}
+			e = putAsker(r.IntN(3), some...)
+		case 6, 7, 8:
+			e = putLabelled(namespace, pod, label("app")...)
+		default:
+			e = putPodIP(namespace, pod, r.IntN(2), 2+r.IntN(3))
+		}
+		if r.IntN(4) == 0 {
+			e = remove(e)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// TestGroupSequences runs lives with groups in many ways; each must end as a fresh process would have it.
+func TestGroupSequences(t *testing.T) {
+	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+	for seed := range uint64(10) {
+		inManyWays(t, server, fmt.Sprintf("life %d", seed), randomGroupEvents(rand.New(rand.NewPCG(seed, 17))))
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestPodsAreBornInTheirGroups commits as little at a time as can be, and looks after each transaction: a port that was not there
+// before it is in all of its groups.
+func TestPodsAreBornInTheirGroups(t *testing.T) {
+	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+	born := 0
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 19))
+		g := newRig(t, server)
+		g.session.letGo()
+		g.drain()
+		for life := randomGroupEvents(r); len(life) > 0; {
+			n := min(len(life), 1+r.IntN(6))
+			g.events(life[:n])
+			life = life[n:]
+			if r.IntN(8) == 0 { // all at once, through the bulk lane, as at a restart with an empty database
+				g.store.MarkBulk(g.session.everybody(nil)...)
+			}
+			born += g.stepwise()
+		}
+		g.converged(fmt.Sprintf("life %d", seed))
+		g.session.conn.Close()
+	}
+	if born < 200 {
+		t.Errorf("only %d ports were born", born)
+	}
+}
+
+// stepwise drains one change at a time and returns how many ports came.
+func (g *rig) stepwise() (born int) {
+	g.t.Helper()
+	for {
+		owners, _ := g.store.Take(1)
+		if len(owners) == 0 {
+			return born
+		}
+		before := g.portUUIDs()
+		g.session.repair(g.session.conn.Sync())
+		if err := g.session.apply(g.t.Context(), owners); err != nil {
+			g.t.Fatal(err)
+		}
+		for uuid, port := range g.portUUIDs() {
+			if before[uuid] == "" {
+				born++
+				g.checkBorn(uuid, port)
+			}
+		}
+	}
+}
+
+func (g *rig) portUUIDs() map[string]string {
+	ports := make(map[string]string)
+	for _, o := range g.session.conn.Owners() {
+		for _, f := range g.session.conn.Owned(o) {
+			if o.Kind == state.KindPod {
+				ports[f.UUID] = f.ID
+			}
+		}
+	}
+	return ports
+}
+
+// checkBorn compares the port groups that have the port with those that should.
+func (g *rig) checkBorn(uuid, port string) {
+	g.t.Helper()
+	ref := nb.Ref{Table: db.LogicalSwitchPortTable, ID: port}.String()
+	for _, o := range g.store.Groups() {
+		var sets []state.GroupSet
+		g.store.Inspect(func(v *state.View) { sets = v.Sets(o.Key) })
+		for _, set := range sets {
+			f, ok := g.session.conn.Find(nb.Ref{Table: db.PortGroupTable, ID: set.Name})
+			if set.Kind != state.Ports || !ok || !set.Members.Has(ref) {
+				continue
+			}
+			if pg := g.session.conn.Row(f).(*db.PortGroup); !slices.Contains(pg.Ports, uuid) {
+				g.t.Errorf("%s came without its group %s", port, o.Key)
+			}
+		}
+	}
+}
+
+// TestGroupWork asserts what changes cost that groups take part in, in one transaction each.
+func TestGroupWork(t *testing.T) {
+	g := newRig(t, ovstest.StartServer(t, ovstest.NorthboundSchema))
+	g.events([]event{
+		putVpc("ovn-cluster"), putSubnet("join", "100.64.0.0/16", 0), putSubnet("s0", "10.0.0.0/16", 1),
+		putNamespace(0, "team=0"), putNamespace(1, "team=1"),
+		putAsker(0, selectors[0], selectors[1]), putAsker(1, selectors[1], selectors[2], selectors[3]), putAsker(2, selectors[4]),
+	})
+	for i := range 20 {
+		g.events([]event{putPodIP(0, i, 0, 2+i), putLabelled(0, i, "app=7")})
+	}
+	g.drain()
+	for _, s := range []struct {
+		name   string
+		events []event
+		want   work
+	}{
+		{"a Pod without an address", []event{putLabelled(0, 50, "app=7")}, work{1, 0, 0}},
+		{"its address: the port and its edge, three groups of two sets", []event{putPodIP(0, 50, 0, 99)}, work{4, 1, 2 + 6}},
+		{"another address: the port, three address sets", []event{putPodIP(0, 50, 0, 98)}, work{4, 1, 1 + 3}},
+		{"a label: it joins one group", []event{putLabelled(0, 50, "app=1")}, work{2, 1, 2}},
+		{"another label, the same groups", []event{putLabelled(0, 50, "app=0")}, work{1, 0, 0}},
+		{"labels of the Namespace: a group of 21 loses them", []event{putNamespace(0, "team=5")}, work{1, 1, 2}},
+		{"labels that nobody looks at", []event{putNamespace(0, "team=5", "x=y")}, work{0, 0, 0}},
+		{"a Pod in no Namespace's group", []event{putPodIP(1, 1, 0, 97), putLabelled(1, 1)}, work{2, 1, 2 + 2}},
+		{"a Pod goes, with its address", []event{remove(putLabelled(0, 50)), remove(putPodIP(0, 50, 0, 98))}, work{4, 1, 1 + 6}},
+		{"a rule: the sets of a new group, and itself", []event{putAsker(3, selectors[6])}, work{2, 1, 4}},
+		{"the same selector again: a rule", []event{putAsker(4, selectors[6])}, work{1, 1, 2}},
+		{"one of them goes", []event{remove(putAsker(4))}, work{1, 1, 1}},
+		{"the other goes: nobody asks for the group", []event{remove(putAsker(3))}, work{2, 1, 2}},
+	} {
+		before := workOf(g.stats())
+		g.events(s.events)
+		g.drain()
+		if got := workOf(g.stats()).since(before); got != s.want {
+			t.Errorf("%s: %+v, want %+v", s.name, got, s.want)
+		}
+	}
+	g.converged("after all that")
+}
+
+// TestGroupDrift undoes what somebody else has done to a group, in the database or to a port in it.
+func TestGroupDrift(t *testing.T) {
+	g := newRig(t, ovstest.StartServer(t, ovstest.NorthboundSchema))
+	g.events([]event{putVpc("ovn-cluster"), putSubnet("join", "100.64.0.0/16", 0), putSubnet("s0", "10.0.0.0/16", 1), putAsker(0, selectors[0])})
+	for i := range 5 {
+		g.events([]event{putPodIP(0, i, 0, 2+i), putLabelled(0, i)})
+	}
+	g.drain()
+	for _, hand := range [][]string{
+		{"lsp-del", "p1.ns0"},
+		{"clear", "Address_Set", g.setName(state.IPv4), "addresses"},
+		{"clear", "Port_Group", g.setName(state.Ports), "ports"},
+		{"pg-del", g.setName(state.Ports)},
+	} {
+		repaired := g.stats().DriftRepaired.Load()
+		g.server.Nbctl(hand...)
+		for g.stats().DriftRepaired.Load() == repaired || !g.quiet() {
+			g.settle()
+		}
+		g.converged(strings.Join(hand, " "))
+	}
+}
+
+// quiet tells whether the database holds as many rows, and members of the only group, as it should.
+func (g *rig) quiet() bool {
+	for _, kind := range []state.SetKind{state.Ports, state.IPv4} {
+		f, ok := g.session.conn.Find(nb.Ref{Table: map[state.SetKind]string{state.Ports: db.PortGroupTable, state.IPv4: db.AddressSetTable}[kind], ID: g.setName(kind)})
+		if !ok {
+			return false
+		}
+		switch m := g.session.conn.Row(f).(type) {
+		case *db.PortGroup:
+			ok = len(m.Ports) == len(g.portUUIDs())
+		case *db.AddressSet:
+			ok = len(m.Addresses) == len(g.portUUIDs())
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// setName is the name of a set of the only group.
+func (g *rig) setName(kind state.SetKind) (name string) {
+	key := g.store.Groups()[0].Key
+	g.store.Inspect(func(v *state.View) {
+		for _, set := range v.Sets(key) {
+			if set.Kind == kind {
+				name = set.Name
+			}
+		}
+	})
+	return name
+}
+
+// TestRefusedPodKeepsItsGroups refuses a Pod among others that join the same group.
+func TestRefusedPodKeepsItsGroups(t *testing.T) {
+	g := newRig(t, ovstest.StartServer(t, strictSchema(t)))
+	g.events([]event{putVpc("ovn-cluster"), putSubnet("join", "100.64.0.0/16", 0), putSubnet("s0", "10.0.0.0/16", 1), putAsker(0, selectors[0])})
+	g.drain()
+	for i := range 20 {
+		g.events([]event{putPodIP(0, i, 0, 2+i), putLabelled(0, i)})
+	}
+	bad := &state.Pod{Namespace: "ns0", Name: "p7", UID: strings.Repeat("x", 21), Node: "n1"}
+	g.store.Pods.Put(bad.Key(), bad)
+	g.drain()
+	if r := g.results[nb.Owner{Kind: state.KindPod, Key: bad.Key()}]; r.Blocked == nil || r.Blocked.Reason != reasonRefused {
+		t.Errorf("the bad Pod: %+v", r)
+	}
+	if n := len(g.portUUIDs()); n != 19 {
+		t.Errorf("%d ports, want 19", n)
+	}
+	for uuid, port := range g.portUUIDs() {
+		g.checkBorn(uuid, port)
+	}
+	g.events([]event{putLabelled(0, 7)})
+	g.drain()
+	for uuid, port := range g.portUUIDs() {
+		g.checkBorn(uuid, port)
+	}
+	g.converged("after the Pod was mended")
+}
+
+// TestHeldPodsKeepTheirGroups shows that as long as Pods that are not to be found are not removed, they stay in their groups.
+func TestHeldPodsKeepTheirGroups(t *testing.T) {
+	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+	base := []event{putVpc("ovn-cluster"), putSubnet("join", "100.64.0.0/16", 0), putSubnet("s0", "10.0.0.0/16", 1), putAsker(0, selectors[0])}
+	g := newRig(t, server)
+	g.events(base)
+	for i := range 200 {
+		g.events([]event{putPodIP(0, i, 0, 2+i), putLabelled(0, i)})
+	}
+	g.drain()
+	g.session.conn.Close()
+
+	fresh := &rig{t: t, server: server, store: state.New(testConfig)} // a controller that sees no Pods
+	fresh.events(base)
+	fresh.restart()
+	fresh.events([]event{putPodIP(0, 500, 0, 250), putLabelled(0, 500)})
+	fresh.drain()
+	count := func() int {
+		f, _ := fresh.session.conn.Find(nb.Ref{Table: db.PortGroupTable, ID: fresh.setName(state.Ports)})
+		return len(fresh.session.conn.Row(f).(*db.PortGroup).Ports)
+	}
+	if n := count(); fresh.held.Removals == 0 || n != 201 {
+		t.Errorf("%d removals are held, the group has %d ports, want 201", fresh.held.Removals, n)
+	}
+	fresh.session.letGo()
+	fresh.drain()
+	if n := count(); n != 1 {
+		t.Errorf("after the release the group has %d ports", n)
+	}
+	fresh.converged("after the release")
+}
+
+// BenchmarkMember is one Pod that joins and leaves a port group and an address set of 10,000, until each is committed.
+func BenchmarkMember(b *testing.B) {
+	store := state.New(testConfig)
+	for _, e := range []event{putVpc("ovn-cluster"), putSubnet("join", "100.64.0.0/16", 0), putSubnet("s0", "10.0.0.0/16", 1), putAsker(0, selectors[0])} {
+		e.apply(store)
+	}
+	put := func(i int) {
+		putAddress(store, fmt.Sprintf("p%d.ns0", i), "s0", netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
+		putLabelled(0, i).apply(store)
+	}
+	for i := range 10_000 {
+		put(i)
+	}
+	s := openSession(b, ovstest.StartServer(b, ovstest.NorthboundSchema), store)
+	s.start()
+	converge(b, s)
+	put(10_000)
+	converge(b, s)
+	b.Run("compile and compare", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			wants, _ := s.gather(store.Groups())
+			if txn := nb.Plan(s.conn, wants); !txn.Empty() {
+				b.Fatal(txn)
+			}
+		}
+	})
+	b.Run("commit", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if i%2 == 0 {
+				remove(putLabelled(0, 10_000)).apply(store)
+			} else {
+				putLabelled(0, 10_000).apply(store)
+			}
+			converge(b, s)
+		}
+	})
+}
