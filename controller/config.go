@@ -24,6 +24,9 @@ type Config struct {
 
 	LeaderElect             bool
 	LeaderElectionNamespace string
+	// LeaderElectionIdentity is the name under which the lease is held; empty means host and a random part. Who starts again
+	// under the name that it had leads on at once, and need not wait for its former self to be forgotten.
+	LeaderElectionIdentity  string
 	MetricsAddr, HealthAddr string
 	Defaults                decide.Defaults
 	ServiceCIDR             string // "v4", "v6" or "v4,v6"

@@ -148,3 +148,40 @@ func TestJoinIsNeverClosed(t *testing.T) {
 	r.node("n2", "192.0.2.12")
 	r.wait(&corev1.NodeList{}, "n2 has its address", annotated("n2"))
 }
+
+// TestNewPodOfTheNameMoves: a Pod that asks for another address than an earlier Pod of its name had gets it, and the address that
+// is given up is free only after the port has gone.
+func TestNewPodOfTheNameMoves(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.node("n1", "192.0.2.11")
+	r.readySubnet("ovn-default")
+	r.create(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "blue"}, Spec: v1.SubnetSpec{CIDRBlock: "10.17.0.0/24"}})
+	r.readySubnet("blue")
+	r.create(pod("default", "db", "n1", nil))
+	r.allocated("default", "db")
+	for _, want := range []map[string]string{
+		{v1.AnnotationLogicalSwitch: "blue", v1.AnnotationIPAddress: "10.17.0.40"},
+		{v1.AnnotationIPAddress: "10.17.0.50", v1.AnnotationLogicalSwitch: "blue"},
+		{v1.AnnotationIPAddress: "10.16.0.60", v1.AnnotationLogicalSwitch: "ovn-default"},
+	} {
+		r.kill() // so that the controller learns of both Pods at once
+		r.deletePod("default", "db")
+		r.create(pod("default", "db", "n1", want))
+		r.start()
+		if got := r.allocated("default", "db").Annotations[v1.AnnotationIPAddress]; got != want[v1.AnnotationIPAddress] {
+			t.Errorf("db has %s, want %s", got, want[v1.AnnotationIPAddress])
+		}
+	}
+	r.used("blue", 0)
+	r.used("ovn-default", 1)
+}
+
+// TestJoinIsForNodes: no Pod takes an address of the join Subnet.
+func TestJoinIsForNodes(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.readySubnet("join")
+	r.create(pod("default", "guest", "n1", map[string]string{v1.AnnotationLogicalSwitch: "join"}))
+	r.event("guest", "the Subnet join is for nodes")
+}

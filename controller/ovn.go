@@ -5,13 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
 	"strings"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/heddle-net/heddle/ovs/endpoint"
 )
 
 // Database says where one of OVN's databases is.
@@ -42,38 +42,11 @@ func (d Database) endpoints(ctx context.Context, reader client.Reader) ([]string
 	if err != nil {
 		return nil, fmt.Errorf("read the endpoints of Service %s: %w", d.Service, err)
 	}
-	found := endpointsOf(slices.Items)
+	found := endpoint.Of(slices.Items)
 	if len(found) == 0 {
 		return nil, fmt.Errorf("the Service %s has no endpoints yet", d.Service)
 	}
 	return found, nil
-}
-
-// endpointsOf lists the endpoints; those that are about to end come last, they may still be the only ones.
-func endpointsOf(slices []discoveryv1.EndpointSlice) []string {
-	var found, ending []string
-	for _, slice := range slices {
-		for _, endpoint := range slice.Endpoints {
-			list := &found
-			if endpoint.Conditions.Terminating != nil && *endpoint.Conditions.Terminating {
-				list = &ending
-			}
-			*list = append(*list, addressesOf(slice.Ports, endpoint)...)
-		}
-	}
-	return append(found, ending...)
-}
-
-func addressesOf(ports []discoveryv1.EndpointPort, endpoint discoveryv1.Endpoint) []string {
-	var found []string
-	for _, port := range ports {
-		for _, addr := range endpoint.Addresses {
-			if port.Port != nil {
-				found = append(found, "ssl:"+net.JoinHostPort(addr, strconv.Itoa(int(*port.Port))))
-			}
-		}
-	}
-	return found
 }
 
 // tls returns nil when no files are given. Both ends verify the other.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,5 +60,28 @@ func TestRestartKeepsConditions(t *testing.T) {
 		if e.Reason == "Pending" {
 			t.Errorf("Event of %s %s: %s", e.Regarding.Kind, e.Regarding.Name, e.Note)
 		}
+	}
+}
+
+// TestRestartLeadsOn: a controller that dies and starts again under its name takes its own lease on, and does not wait for it to
+// end.
+func TestRestartLeadsOn(t *testing.T) {
+	r := newRig(t)
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "heddle-controller"}}
+	r.must(client.IgnoreNotFound(r.client.Delete(t.Context(), lease)))
+	leading := func() {
+		t.Helper()
+		r.start("--leader-elect", "--leader-election-namespace=default", "--leader-election-identity=me")
+		r.must(client.IgnoreNotFound(r.client.Delete(t.Context(), pod("default", "web", "n1", nil), client.GracePeriodSeconds(0))))
+		r.create(pod("default", "web", "n1", nil))
+		r.allocated("default", "web")
+		r.must(r.client.Get(t.Context(), client.ObjectKeyFromObject(lease), lease))
+	}
+	leading()
+	acquired := lease.Spec.AcquireTime
+	r.kill()
+	leading()
+	if *lease.Spec.HolderIdentity != "me" || *lease.Spec.LeaseTransitions != 0 || !lease.Spec.AcquireTime.Equal(acquired) {
+		t.Errorf("the lease was taken again: %+v", lease.Spec)
 	}
 }

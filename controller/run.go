@@ -8,6 +8,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -84,22 +86,45 @@ func newManager(cfg Config) (manager.Manager, error) {
 	if err := v1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("scheme: %w", err)
 	}
-	rest := *cfg.REST
-	rest.QPS = -1 // the API server's priority and fairness is the limit
-	mgr, err := ctrl.NewManager(&rest, manager.Options{
+	api := *cfg.REST
+	api.QPS = -1 // the API server's priority and fairness is the limit
+	lock, err := leaderLock(cfg, &api)
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := ctrl.NewManager(&api, manager.Options{
 		Scheme: scheme, Logger: cfg.Log,
 		Cache:          cache.Options{DefaultTransform: feed.Trim},
 		Client:         client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&discoveryv1.EndpointSlice{}}}},
-		LeaderElection: cfg.LeaderElect, LeaderElectionID: "heddle-controller", LeaderElectionNamespace: cfg.LeaderElectionNamespace,
-		LeaderElectionReleaseOnCancel: true,
-		Metrics:                       metricsserver.Options{BindAddress: cfg.MetricsAddr},
-		HealthProbeBindAddress:        cfg.HealthAddr,
+		LeaderElection: cfg.LeaderElect, LeaderElectionID: leaseName, LeaderElectionNamespace: cfg.LeaderElectionNamespace,
+		LeaderElectionReleaseOnCancel: true, LeaderElectionResourceLockInterface: lock,
+		Metrics:                metricsserver.Options{BindAddress: cfg.MetricsAddr},
+		HealthProbeBindAddress: cfg.HealthAddr,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the manager: %w", err)
 	}
 	return mgr, nil
 }
+
+// leaseName is the Lease that the leader holds.
+const leaseName = "heddle-controller"
+
+// leaderLock is nil unless the identity is given: controller-runtime makes up another one for each process.
+func leaderLock(cfg Config, api *rest.Config) (resourcelock.Interface, error) {
+	if cfg.LeaderElectionIdentity == "" {
+		return nil, nil
+	}
+	lock, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, cfg.LeaderElectionNamespace, leaseName,
+		resourcelock.ResourceLockConfig{Identity: cfg.LeaderElectionIdentity}, api, renewDeadline)
+	if err != nil {
+		return nil, fmt.Errorf("set up the lease: %w", err)
+	}
+	return lock, nil
+}
+
+// renewDeadline is controller-runtime's default.
+const renewDeadline = 10 * time.Second
 
 // lead runs on the leader only: create the defaults, know the cluster, hold the addresses that are in use, then let the
 // deciders and the engine work.

@@ -64,6 +64,7 @@ func command() *cobra.Command {
 	f.StringVar(&keyFile, "ovn-key-file", "", "PEM `file` of our own key")
 	f.BoolVar(&cfg.LeaderElect, "leader-elect", true, "work only while holding the lease; without it there must be one controller")
 	f.StringVar(&cfg.LeaderElectionNamespace, "leader-election-namespace", "", "`namespace` of the lease; empty means our own")
+	f.StringVar(&cfg.LeaderElectionIdentity, "leader-election-identity", "", "`name` on the lease, which needs --leader-election-namespace; who starts again under its name leads on at once. Empty means a new name for each process")
 	f.StringVar(&cfg.MetricsAddr, "metrics-bind-address", ":10660", "`address` of /metrics; 0 switches it off")
 	f.StringVar(&cfg.HealthAddr, "health-probe-bind-address", ":10661", "`address` of /healthz and /readyz; 0 switches it off")
 	f.StringVar(&cfg.Defaults.Vpc, "default-vpc", v1.DefaultVpc, "`name` of the default Vpc")

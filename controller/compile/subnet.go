@@ -106,11 +106,8 @@ func hopeless(config state.Config, s *state.Subnet) bool {
 // overlaps finds everything that uses addresses of a Subnet's range already.
 func overlaps(v *state.View, obj *state.Subnet, cidr netip.Prefix, out *Output) {
 	for _, other := range v.SubnetsOf(obj.Vpc) {
-		if other.Name == obj.Name || hopeless(v.Config(), other) || !yields(obj, other, v.Config().JoinSubnet) {
-			continue
-		}
-		for _, theirs := range other.CIDRs {
-			if theirs.Overlaps(cidr) {
+		for _, theirs := range other.CIDRs { // the cheapest question comes first: there may be thousands of Subnets
+			if theirs.Overlaps(cidr) && other.Name != obj.Name && !hopeless(v.Config(), other) && yields(obj, other, v.Config().JoinSubnet) {
 				out.Problem(ReasonConflict, "CIDR %s overlaps %s of Subnet %s", cidr, theirs, other.Name)
 			}
 		}

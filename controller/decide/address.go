@@ -43,6 +43,8 @@ type Addresses struct {
 	// asked holds the owners whose ports must be confirmed gone before their addresses are free.
 	asked     map[nb.Owner]reconcile.Request
 	confirmed map[reconcile.Request]bool
+	// vacating holds the Pods that wait for the port of an earlier Pod of their name to go.
+	vacating map[reconcile.Request]bool
 	// waiting holds who could not be served, to be tried again when something changes in the Subnet.
 	waiting map[string]map[reconcile.Request]bool
 	// annotated is the resource version of what a patch of annotations has made, until the cache has it.
@@ -210,6 +212,7 @@ func (a *Addresses) alive(owner nb.Owner, req reconcile.Request) {
 	defer a.mu.Unlock()
 	delete(a.asked, owner)
 	delete(a.confirmed, req)
+	delete(a.vacating, req)
 }
 
 // takeConfirmed tells, once, whether the rows are known to be gone.
@@ -227,6 +230,7 @@ func (a *Addresses) forget(req reconcile.Request) {
 	defer a.mu.Unlock()
 	delete(a.annotated, req)
 	delete(a.said, req)
+	delete(a.vacating, req)
 }
 
 // gone keeps a reservation, which outlives its Pod or Node, and releases everything else. The IP object may be one that we know

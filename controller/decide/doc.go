@@ -3,6 +3,7 @@
 //
 //	ledger.go     who has which address: the pools, and what is recorded
 //	record.go     the IP object that records each lease
+//	load.go       what the IP objects say at start
 //	kept.go       the addresses of ports whose removal the engine holds back
 //	address.go    the reconciler of everything that holds an address; pod.go, node.go and reservation.go are its cases
 //	subnet.go     completes a Subnet, gives it a pool, keeps it while it is in use, shows its status

@@ -41,6 +41,8 @@ type record struct {
 	// found says that the object was there before us and that its Pod or Node has not been seen: it may be in the API and not
 	// yet in our cache.
 	found bool
+	// leaving says that we have removed the object, and that the port is not known to be gone yet.
+	leaving bool
 }
 
 // Ledger gives addresses and records each in an IP object. Calls for one IP object must not overlap; the address
@@ -136,40 +138,25 @@ func nameOf(namespace, name string) string {
 // errNoPool says that a Subnet does not exist, or cannot be served.
 var errNoPool = errors.New("the Subnet does not exist or is not Ready")
 
-// ensure gives the holder what it asks for in that Subnet, and returns once an IP object says so. What the holder has
-// elsewhere is given back. On error the holder has what it had before.
+// ensure gives the holder what it asks for in that Subnet, and returns once an IP object says so. On error the holder has what it
+// had before.
 func (l *Ledger) ensure(ctx context.Context, h holder, subnet string, req ipam.Request) (ipam.Lease, error) {
-	pool, ok := l.pools.Pool(subnet)
-	if !ok {
-		return ipam.Lease{}, fmt.Errorf("%s: %w", subnet, errNoPool)
-	}
-	old, known := l.record(h.ip)
-	if known && old.name != "" && old.name != h.fullName() {
-		return ipam.Lease{}, fmt.Errorf("IP %s: %w %s", h.ip, errOtherHolder, old.name)
-	}
-	if _, holds := pool.Lease(h.ip); !holds && l.subnet(subnet).closed {
-		return ipam.Lease{}, fmt.Errorf("%s: %w", subnet, errNoPool)
+	pool, err := l.open(h, subnet)
+	if err != nil {
+		return ipam.Lease{}, err
 	}
 	lease, err := pool.Acquire(h.ip, req)
 	if err != nil {
 		return lease, err
 	}
 	want := record{name: h.fullName(), holder: h.uid, node: h.node, subnet: subnet, lease: lease}
-	switch {
-	case known && old.lease == lease && old.subnet == subnet && old.node == h.node && old.holder == h.uid:
-		if old.found {
-			old.found = false
-			l.remember(h.ip, old)
-		}
-		return lease, nil
-	case known && old.lease == lease && old.subnet == subnet:
-		return lease, l.handOver(ctx, h, old)
-	case known:
+	old, known := l.record(h.ip)
+	if known && old.lease == lease && old.subnet == subnet {
+		return lease, l.keepRecord(ctx, h, old)
+	}
+	if known { // it lacked a MAC, say
 		if err := l.deleteIP(ctx, h.ip, old); err != nil {
 			return lease, err
-		}
-		if old.subnet != subnet {
-			l.free(h.ip, old.subnet)
 		}
 	}
 	created, err := l.createIP(ctx, h, want)
@@ -182,6 +169,59 @@ func (l *Ledger) ensure(ctx context.Context, h holder, subnet string, req ipam.R
 	l.remember(h.ip, created)
 	l.used(subnet)
 	return lease, nil
+}
+
+// open returns the pool of a Subnet if the holder may have an address in it.
+func (l *Ledger) open(h holder, subnet string) (*ipam.Pool, error) {
+	pool, ok := l.pools.Pool(subnet)
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", subnet, errNoPool)
+	}
+	if old, known := l.record(h.ip); known && old.name != "" && old.name != h.fullName() {
+		return nil, fmt.Errorf("IP %s: %w %s", h.ip, errOtherHolder, old.name)
+	}
+	if _, holds := pool.Lease(h.ip); !holds && l.subnet(subnet).closed {
+		return nil, fmt.Errorf("%s: %w", subnet, errNoPool)
+	}
+	return pool, nil
+}
+
+// keepRecord goes on with an IP object that says the same.
+func (l *Ledger) keepRecord(ctx context.Context, h holder, old record) error {
+	if old.node != h.node || old.holder != h.uid {
+		return l.handOver(ctx, h, old)
+	}
+	if old.found {
+		old.found = false
+		l.remember(h.ip, old)
+	}
+	return nil
+}
+
+// heldIn is the Subnet in which the holder's name has an address already, by its IP object or by a port whose removal is held
+// back.
+func (l *Ledger) heldIn(h holder) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, known := l.records[h.ip]
+	switch {
+	case !known:
+		return l.kept[h.ip].Subnet
+	case r.name == "" || r.name == h.fullName():
+		return r.subnet
+	}
+	return ""
+}
+
+// outgrown tells whether the name has an address that the holder does not want.
+func (l *Ledger) outgrown(h holder, subnets []string, want ipam.Request) bool {
+	subnet := l.heldIn(h)
+	pool, ok := l.pools.Pool(subnet)
+	if !ok {
+		return false
+	}
+	lease, holds := pool.Lease(h.ip)
+	return holds && (!slices.Contains(subnets, subnet) || !lease.Serves(want))
 }
 
 // release gives back what the IP object records: first the object goes, then the address is free.
@@ -213,12 +253,12 @@ func (l *Ledger) adopt(obj *v1.IP) error {
 		l.note(obj)
 		return fmt.Errorf("%s: %w", obj.Spec.Subnet, errNoPool)
 	}
-	lease, held := pool.Lease(obj.Name)
+	_, held := pool.Lease(obj.Name)
 	if _, known := l.record(obj.Name); known && held {
 		return nil
 	}
 	err := pool.Hold(obj.Name, feed.AddressesOf(&obj.Spec), obj.Spec.MacAddress)
-	if lease, held = pool.Lease(obj.Name); held {
+	if lease, held := pool.Lease(obj.Name); held {
 		l.remember(obj.Name, recordOf(obj, lease))
 		l.used(obj.Spec.Subnet)
 	}
@@ -251,19 +291,6 @@ func (l *Ledger) leaseOf(obj *v1.IP) ipam.Lease {
 	return ipam.Lease{}
 }
 
-// load holds what all IP objects say, oldest first, so that of two that claim one address the older keeps it.
-func (l *Ledger) load(ctx context.Context) error {
-	var list v1.IPList
-	if err := l.client.List(ctx, &list); err != nil {
-		return fmt.Errorf("list IPs: %w", err)
-	}
-	slices.SortStableFunc(list.Items, func(a, b v1.IP) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
-	for i := range list.Items {
-		_ = l.adopt(&list.Items[i]) // the reconciler meets each of them again, and reports
-	}
-	return nil
-}
-
 func (l *Ledger) record(ip string) (record, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -288,7 +315,7 @@ func (l *Ledger) forget(ip string) {
 func (l *Ledger) vanished(ip, uid string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r, ok := l.records[ip]; ok && r.uid == uid {
+	if r, ok := l.records[ip]; ok && r.uid == uid && !r.leaving {
 		delete(l.records, ip)
 	}
 }

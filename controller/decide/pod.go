@@ -34,20 +34,53 @@ func (a *Addresses) pod(ctx context.Context, req reconcile.Request) error {
 	if err != nil || !feed.NeedsNetwork(&obj) {
 		return a.gone(ctx, req, owner, ip, nil)
 	}
-	a.alive(owner, req)
 	a.tell(req, &obj, owner)
 	h := holder{ip: ip, namespace: obj.Namespace, name: obj.Name, node: obj.Spec.NodeName, uid: string(obj.UID)}
 	want, subnets, err := a.podWants(ctx, &obj, h)
 	if err != nil {
+		a.alive(owner, req)
 		a.setWaiting(req, subnets)
 		a.warn(req, &obj, reasonInvalidPod, err.Error())
 		return nil
+	}
+	if wait, err := a.vacate(ctx, req, owner, h, subnets, want); wait || err != nil {
+		return err
 	}
 	lease, subnet, err := a.give(ctx, req, &obj, h, subnets, want)
 	if err != nil || subnet == "" {
 		return err
 	}
 	return a.annotate(ctx, req, &obj, a.podAnnotations(subnet, lease))
+}
+
+// vacate has the name give back what an earlier Pod had, if this one wants something else, and reports true until the port that
+// had it is gone: nobody gets the address before, this Pod neither.
+func (a *Addresses) vacate(ctx context.Context, req reconcile.Request, owner nb.Owner, h holder, subnets []string, want ipam.Request) (wait bool, err error) {
+	switch {
+	case !a.ledger.outgrown(h, subnets, want):
+		a.alive(owner, req)
+		return false, nil
+	case a.vacated(req):
+		return false, a.ledger.release(ctx, h.ip)
+	}
+	if err := a.ledger.discard(ctx, h.ip); err != nil {
+		return true, err
+	}
+	a.confirm(owner, req)
+	return true, nil
+}
+
+// vacated tells, once, whether the port is known to be gone since it was asked for.
+func (a *Addresses) vacated(req reconcile.Request) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	asked, gone := a.vacating[req], a.confirmed[req]
+	a.vacating[req] = true
+	delete(a.confirmed, req) // what was asked for the earlier Pod does not count
+	if asked && gone {
+		delete(a.vacating, req)
+	}
+	return asked && gone
 }
 
 // podWants reads what the Pod asks for. A Pod that has its address already keeps it, whatever its annotations say by now.
@@ -57,7 +90,7 @@ func (a *Addresses) podWants(ctx context.Context, obj *corev1.Pod, h holder) (ip
 	if known && had.holder == h.uid || takenOver {
 		return ipam.Request{}, []string{had.subnet}, nil
 	}
-	subnets, err := a.podSubnets(ctx, obj, had.subnet)
+	subnets, err := a.podSubnets(ctx, obj, a.ledger.heldIn(h))
 	if err != nil {
 		return ipam.Request{}, nil, err
 	}
@@ -75,7 +108,11 @@ func (a *Addresses) podWants(ctx context.Context, obj *corev1.Pod, h holder) (ip
 // podSubnets are the one that the Pod names, or that of an IP object which waits for a Pod of this name, or those of its
 // Namespace.
 func (a *Addresses) podSubnets(ctx context.Context, obj *corev1.Pod, had string) ([]string, error) {
-	if name := cmp.Or(obj.Annotations[v1.AnnotationLogicalSwitch], had); name != "" {
+	name := cmp.Or(obj.Annotations[v1.AnnotationLogicalSwitch], had)
+	if name == a.store.Config().JoinSubnet {
+		return nil, fmt.Errorf("annotation %s: the Subnet %s is for nodes", v1.AnnotationLogicalSwitch, name)
+	}
+	if name != "" {
 		return []string{name}, nil
 	}
 	return a.binding.subnets(ctx, obj.Namespace, obj.ResourceVersion)

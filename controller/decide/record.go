@@ -80,6 +80,20 @@ func (l *Ledger) handOver(ctx context.Context, h holder, old record) error {
 	return nil
 }
 
+// discard removes the IP object, and remembers that its address is still in use.
+func (l *Ledger) discard(ctx context.Context, ip string) error {
+	old, known := l.record(ip)
+	if !known || old.leaving {
+		return nil
+	}
+	if err := l.deleteIP(ctx, ip, old); err != nil {
+		return err
+	}
+	old.leaving = true
+	l.remember(ip, old)
+	return nil
+}
+
 // deleteIP removes the object together with our finalizer; if it is another object of the name by now, nothing happens.
 func (l *Ledger) deleteIP(ctx context.Context, ip string, old record) error {
 	obj := &v1.IP{ObjectMeta: metav1.ObjectMeta{Name: ip}}

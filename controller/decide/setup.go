@@ -61,7 +61,7 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	d.ledger = newLedger(c, mgr.GetAPIReader(), d.addressUsed, d.addressFreed)
 	d.addresses = &Addresses{
 		client: c, live: mgr.GetAPIReader(), ledger: d.ledger, binding: d.binding, store: cfg.Store, board: cfg.Board, events: recorder, chassis: cfg.RemoveChassis,
-		requeue: d.addressQueue.add, asked: make(map[nb.Owner]reconcile.Request), confirmed: make(map[reconcile.Request]bool),
+		requeue: d.addressQueue.add, asked: make(map[nb.Owner]reconcile.Request), confirmed: make(map[reconcile.Request]bool), vacating: make(map[reconcile.Request]bool),
 		waiting: make(map[string]map[reconcile.Request]bool), said: make(map[reconcile.Request]map[string]string),
 		annotated: make(map[reconcile.Request]string),
 	}

@@ -39,6 +39,17 @@ type Request struct {
 	MAC      string       // read by ParseMAC; "" leaves it to the pool
 }
 
+// Serves tells whether the lease has all that the request names.
+func (l Lease) Serves(req Request) bool {
+	for _, a := range req.Static {
+		if *l.addr(FamilyOf(a)) != a {
+			return false
+		}
+	}
+	mac, err := ParseMAC(req.MAC)
+	return req.MAC == "" || err == nil && mac == l.MAC
+}
+
 // holding is a Lease with its owner. The maps of a Pool share one for each owner.
 type holding struct {
 	owner string
