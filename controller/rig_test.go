@@ -15,6 +15,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -101,7 +102,7 @@ func newRig(t testing.TB) *rig {
 // empty removes what the test before has left.
 func (r *rig) empty() {
 	r.Helper()
-	r.wipe(&corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{})
+	r.wipe(&corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{}, &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{})
 	var namespaces corev1.NamespaceList
 	r.must(r.client.List(r.Context(), &namespaces))
 	for i := range namespaces.Items {
@@ -119,6 +120,9 @@ func (r *rig) wipe(lists ...client.ObjectList) {
 		r.must(r.client.List(r.Context(), list))
 		r.must(meta.EachListItem(list, func(item runtime.Object) error {
 			obj := item.(client.Object)
+			if obj.GetNamespace() == "default" && obj.GetName() == "kubernetes" {
+				return nil // the API server's own
+			}
 			if len(obj.GetFinalizers()) > 0 {
 				obj.SetFinalizers(nil)
 				if err := r.client.Update(r.Context(), obj); err != nil {

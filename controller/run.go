@@ -60,6 +60,7 @@ func Run(ctx context.Context, cfg Config) error {
 	c.engine = engine.New(engine.Config{Store: c.store, Sink: c.board, Dial: c.dialNorthbound, Log: cfg.Log.WithName("engine")})
 	c.deciders = decide.New(mgr, decide.Config{Store: c.store, Board: c.board, RemoveChassis: c.removeChassis})
 	report.Register(c.engine, c.store)
+	c.board.Applied = report.NewLatency(c.store).Applied
 	if cfg.ReleaseHeldRemovals {
 		c.engine.Release()
 	}

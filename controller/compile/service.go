@@ -22,6 +22,9 @@ func service(v *state.View, key string, out *Output) {
 	if obj == nil {
 		return
 	}
+	for _, field := range obj.Unsupported {
+		out.Problem(ReasonNotSupported, "spec.%s is not supported yet; the Service is served without it", field)
+	}
 	list := v.EndpointSlicesOf(key)
 	for _, protocol := range []string{db.LoadBalancerProtocolTCP, db.LoadBalancerProtocolUDP, db.LoadBalancerProtocolSCTP} {
 		vips := vipsOf(obj, list, protocol)

@@ -9,6 +9,7 @@
 //	subnet.go     completes a Subnet, gives it a pool, keeps it while it is in use, shows its status
 //	vpc.go        the same for a Vpc
 //	namespace.go  shows in a Namespace's annotations which Subnets serve it
+//	service.go    says what is wrong with a Service
 //	binding.go    finds the Subnets of a Namespace
 //	bootstrap.go  creates the default Vpc and Subnets when they are absent
 //

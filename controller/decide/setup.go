@@ -3,6 +3,7 @@ package decide
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,14 +48,15 @@ type Deciders struct {
 	subnets    *Subnets
 	vpcs       *Vpcs
 	namespaces *Namespaces
+	services   *Services
 
-	addressQueue, subnetQueue, vpcQueue, namespaceQueue *inbox
+	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue *inbox
 }
 
 // New makes the reconcilers; Load and then Setup bring them to life.
 func New(mgr manager.Manager, cfg Config) *Deciders {
 	d := &Deciders{
-		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(),
+		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(),
 	}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
 	d.binding = newBinding(c, mgr.GetAPIReader(), cfg.Store.Config().DefaultSubnet)
@@ -71,6 +73,7 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	}
 	d.vpcs = &Vpcs{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
 	d.namespaces = &Namespaces{client: c, binding: d.binding}
+	d.services = &Services{client: c, board: cfg.Board, events: recorder, said: make(map[reconcile.Request]string)}
 	cfg.Board.Gone, cfg.Board.Changed, cfg.Board.Keep = d.addresses.Gone, d.ownerChanged, d.keep
 	return d
 }
@@ -91,6 +94,9 @@ func (d *Deciders) ownerChanged(owner nb.Owner) {
 		d.vpcQueue.add(named(owner.Key))
 	case state.KindPod, state.KindNode:
 		d.addressQueue.add(holderRequest(owner))
+	case state.KindService:
+		namespace, name, _ := strings.Cut(owner.Key, "/")
+		d.serviceQueue.add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
 	}
 }
 
@@ -136,6 +142,12 @@ func (d *Deciders) Setup(loaded <-chan struct{}) error {
 		Complete(after(loaded, d.vpcs))
 	if err != nil {
 		return fmt.Errorf("set up Vpcs: %w", err)
+	}
+	err = builder.ControllerManagedBy(d.mgr).Named("service").WithOptions(options(1)).
+		WatchesRawSource(d.serviceQueue.source()).
+		Complete(after(loaded, d.services))
+	if err != nil {
+		return fmt.Errorf("set up Services: %w", err)
 	}
 	err = builder.ControllerManagedBy(d.mgr).Named("namespace").WithOptions(options(1)).
 		For(&corev1.Namespace{}, builder.WithPredicates(d.rebind(predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{})))).

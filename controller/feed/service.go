@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -15,6 +16,9 @@ import (
 // Service converts a Service; nil when it has no address of its own: a headless one, an ExternalName, one without ports.
 func Service(obj *corev1.Service) *state.Service {
 	s := &state.Service{Namespace: obj.Namespace, Name: obj.Name, VIPs: vipsOf(obj), Affinity: affinityOf(&obj.Spec)}
+	if p := obj.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
+		s.Unsupported = append(s.Unsupported, "internalTrafficPolicy")
+	}
 	for _, p := range obj.Spec.Ports {
 		if protocol, ok := protocolOf(p.Protocol); ok {
 			s.Ports = append(s.Ports, state.ServicePort{Name: p.Name, Protocol: protocol, Port: uint16(p.Port)})
@@ -72,6 +76,7 @@ func EndpointSlice(obj *discoveryv1.EndpointSlice) *state.EndpointSlice {
 		return nil
 	}
 	s := &state.EndpointSlice{Service: obj.Namespace + "/" + service}
+	s.Changed, _ = time.Parse(time.RFC3339Nano, obj.Annotations[corev1.EndpointsLastChangeTriggerTime])
 	for _, p := range obj.Ports {
 		var protocol corev1.Protocol
 		if p.Protocol != nil {

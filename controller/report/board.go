@@ -28,6 +28,8 @@ type Board struct {
 	// Keep is told of the ports whose removal is held back, none when there are none (any more), and returns the owners of
 	// those that contradict what Kubernetes records.
 	Keep func([]engine.Port) (refuted []nb.Owner)
+	// Applied is told of Services that the northbound database now agrees with.
+	Applied func(service string)
 
 	synced    atomic.Bool
 	compared  chan struct{}
@@ -42,7 +44,7 @@ var _ engine.Sink = (*Board)(nil)
 func NewBoard() *Board {
 	return &Board{
 		known: make(map[nb.Owner]Outcome), compared: make(chan struct{}),
-		Gone: func(nb.Owner) {}, Changed: func(nb.Owner) {}, Keep: func([]engine.Port) []nb.Owner { return nil },
+		Gone: func(nb.Owner) {}, Changed: func(nb.Owner) {}, Keep: func([]engine.Port) []nb.Owner { return nil }, Applied: func(string) {},
 	}
 }
 
@@ -64,6 +66,9 @@ func (b *Board) Done(results []engine.Result) {
 		}
 		if r.Blocked == nil && r.Rows == 0 {
 			b.Gone(r.Owner)
+		}
+		if r.Blocked == nil && r.Owner.Kind == state.KindService {
+			b.Applied(r.Owner.Key)
 		}
 	}
 }

@@ -20,7 +20,7 @@ var (
 // Register adds Heddle's metrics to those that controller-runtime serves.
 func Register(e *engine.Engine, store *state.Store) {
 	stats := e.Stats()
-	metrics.Registry.MustRegister(syncedGauge, heldGauge,
+	metrics.Registry.MustRegister(syncedGauge, heldGauge, programmingSeconds,
 		counter("heddle_owners_compiled_total", "Owners compiled.", stats.Compiled.Load),
 		counter("heddle_northbound_transactions_total", "Transactions sent to the northbound database.", stats.Transactions.Load),
 		counter("heddle_northbound_operations_total", "Operations in transactions sent to the northbound database.", stats.Operations.Load),

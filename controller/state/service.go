@@ -3,6 +3,7 @@ package state
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Service is a Service with addresses of its own: neither headless nor an ExternalName.
@@ -14,6 +15,8 @@ type Service struct {
 	Ports []ServicePort
 	// Affinity is the time in seconds for which a client stays with its endpoint; 0 is no affinity.
 	Affinity int32
+	// Unsupported names the fields that are set and that Heddle does not implement yet; the Service is served without them.
+	Unsupported []string
 }
 
 // ServicePort is one port of a Service.
@@ -25,7 +28,7 @@ type ServicePort struct {
 
 func (s *Service) equal(o *Service) bool {
 	return s.Namespace == o.Namespace && s.Name == o.Name && s.Affinity == o.Affinity &&
-		slices.Equal(s.VIPs, o.VIPs) && slices.Equal(s.Ports, o.Ports)
+		slices.Equal(s.VIPs, o.VIPs) && slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Unsupported, o.Unsupported)
 }
 
 // Key is namespace/name.
@@ -36,6 +39,8 @@ type EndpointSlice struct {
 	Service   string // namespace/name
 	Ports     []ServicePort
 	Endpoints []Endpoint
+	// Changed is when the change happened that the slice shows last, as far as its author says; it is no part of the content.
+	Changed time.Time
 }
 
 // Endpoint is an address that may serve.

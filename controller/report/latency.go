@@ -1,0 +1,48 @@
+package report
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/heddle-net/heddle/controller/state"
+)
+
+// programmingSeconds has the name and the buckets of what kube-proxy measures (kubeproxy_network_programming_duration_seconds),
+// up to where Heddle's part ends.
+var programmingSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+	Name:    "heddle_service_programming_seconds",
+	Help:    "Time from the change of an endpoint, as its EndpointSlice says, until the northbound database has it.",
+	Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60},
+})
+
+// Latency measures how long changes of endpoints take. Applied is called by one goroutine, the engine's.
+type Latency struct {
+	store *state.Store
+	begin time.Time            // what happened before is not ours to answer for
+	last  map[string]time.Time // by Service, the change that was measured last
+}
+
+// NewLatency measures changes from now on.
+func NewLatency(store *state.Store) *Latency {
+	return &Latency{store: store, begin: time.Now(), last: make(map[string]time.Time)}
+}
+
+// Applied is told that a Service is in the database as the state has it.
+func (l *Latency) Applied(service string) {
+	var changed time.Time
+	l.store.Inspect(func(v *state.View) {
+		for _, slice := range v.EndpointSlicesOf(service) {
+			if slice.Changed.After(changed) {
+				changed = slice.Changed
+			}
+		}
+	})
+	switch {
+	case changed.IsZero():
+		delete(l.last, service)
+	case changed.After(l.begin) && changed.After(l.last[service]):
+		l.last[service] = changed
+		programmingSeconds.Observe(time.Since(changed).Seconds())
+	}
+}
