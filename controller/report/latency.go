@@ -3,18 +3,8 @@ package report
 import (
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/heddle-net/heddle/controller/state"
 )
-
-// programmingSeconds has the name and the buckets of what kube-proxy measures (kubeproxy_network_programming_duration_seconds),
-// up to where Heddle's part ends.
-var programmingSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
-	Name:    "heddle_service_programming_seconds",
-	Help:    "Time from the change of an endpoint, as its EndpointSlice says, until the northbound database has it.",
-	Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60},
-})
 
 // Latency measures how long changes of endpoints take. Applied is called by one goroutine, the engine's.
 type Latency struct {

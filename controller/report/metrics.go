@@ -15,6 +15,13 @@ var (
 	heldGauge = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "heddle_held_removals", Help: "Rows that the first pass wanted to remove, too many to be believed; they stay until released.",
 	})
+	// programmingSeconds has the buckets of what kube-proxy measures (kubeproxy_network_programming_duration_seconds), up to
+	// where Heddle's part ends.
+	programmingSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "heddle_service_programming_seconds",
+		Help:    "Time from the change of an endpoint, as its EndpointSlice says, until the northbound database has it.",
+		Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60},
+	})
 )
 
 // Register adds Heddle's metrics to those that controller-runtime serves.
