@@ -114,6 +114,8 @@ func TestHelmUninstall(t *testing.T) {
 		t.Error("the node with Heddle has no trace of it: this test sees nothing")
 	}
 	e.stop(t, p)
+	// The Pods that the sandbox has by itself.
+	e.kubectl(t, "-n", "kube-system", "delete", "deployment/coredns", "--cascade=foreground")
 
 	helm := e.helm(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

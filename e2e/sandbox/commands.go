@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -116,7 +118,12 @@ func shellCommand(name *string) *cobra.Command {
 			}
 			run := m.Enter(cmd.Context(), command...)
 			run.Stdin, run.Stdout, run.Stderr = os.Stdin, os.Stdout, os.Stderr
-			return run.Run()
+			err = run.Run()
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				return spoken{exit}
+			}
+			return err
 		},
 	}
 }
@@ -151,12 +158,15 @@ func buildCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p := progress.New(os.Stdout)
+			p, dns := progress.New(os.Stdout), ""
 			err = p.Step("programs from Go modules", func(note func(string)) error {
 				if _, err := build.Plugins(cmd.Context(), root, note); err != nil {
 					return err
 				}
 				if _, err := build.Helm(cmd.Context(), root, note); err != nil {
+					return err
+				}
+				if dns, err = build.CoreDNS(cmd.Context(), root, note); err != nil {
 					return err
 				}
 				return build.Kubernetes(cmd.Context(), root, note)
@@ -166,6 +176,9 @@ func buildCommand() *cobra.Command {
 			}
 			return p.Step("images", func(note func(string)) error {
 				if _, err := image.Pause(cmd.Context(), root); err != nil {
+					return err
+				}
+				if _, err := image.CoreDNS(dns); err != nil {
 					return err
 				}
 				_, err := image.Agnhost(cmd.Context(), note)

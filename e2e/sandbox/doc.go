@@ -8,8 +8,8 @@
 //	progress      what the command prints
 //	process       programs, and how to know them again
 //	pki           certificates
-//	build         programs and file systems, made once and kept in the user's cache folder (kube/ is the module for Kubernetes')
-//	image         container images: pause and agnhost
+//	build         programs and file systems, made once and kept in the user's cache folder (kube/ and coredns/ are the modules for Kubernetes' and CoreDNS)
+//	image         container images: pause, agnhost and CoreDNS
 //	controlplane  etcd and kube-apiserver; also for tests that need no more than these
 //	machine       a computer made of namespaces
 //	fabric        links and addresses between machines

@@ -25,13 +25,16 @@ func execute() int {
 
 // report prints an error, but not that of a command which the user ran in a shell and which has spoken itself.
 func report(err error) int {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode()
+	var said spoken
+	if errors.As(err, &said) {
+		return said.ExitCode()
 	}
 	fmt.Fprintln(os.Stderr, "sandbox:", err)
 	return 1
 }
+
+// spoken is the end of such a command.
+type spoken struct{ *exec.ExitError }
 
 func root() *cobra.Command {
 	cmd := &cobra.Command{

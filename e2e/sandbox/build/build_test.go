@@ -28,6 +28,22 @@ func TestKubernetesVersionIsTheModules(t *testing.T) {
 	}
 }
 
+func TestCoreDNSVersionIsTheModules(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(root, "e2e/sandbox/coredns/go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"module " + coreDNS, "github.com/coredns/coredns " + CoreDNSVersion} {
+		if !strings.Contains(string(data), want+"\n") {
+			t.Errorf("e2e/sandbox/coredns/go.mod has no line with %s", want)
+		}
+	}
+}
+
 func TestOnceLeavesNothingUnfinished(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "thing")
 	broken := errors.New("broken")

@@ -11,6 +11,9 @@ import (
 // KubernetesVersion is the release that e2e/sandbox/kube/go.mod requires.
 const KubernetesVersion = "v1.36.3"
 
+// CoreDNSVersion is the release that e2e/sandbox/coredns/go.mod requires.
+const CoreDNSVersion = "v1.15.0"
+
 // Cache is the folder of everything that is made once, below the user's cache folder.
 func Cache() (string, error) {
 	base, err := os.UserCacheDir()

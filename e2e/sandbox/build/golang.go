@@ -51,6 +51,9 @@ func Kubernetes(ctx context.Context, root string, note func(string)) error {
 	return b.run(ctx, note)
 }
 
+// coreDNS is the package in the module e2e/sandbox/coredns.
+const coreDNS = "github.com/heddle-net/heddle/e2e/sandbox/coredns"
+
 // kubernetesLdflags stamp the version as upstream's hack/lib/version.sh does. Without it the programs say
 // v0.0.0, and kubelet and kubectl refuse or warn about each other.
 func kubernetesLdflags() string {
@@ -64,6 +67,21 @@ func kubernetesLdflags() string {
 		}
 	}
 	return strings.Join(flags, " ")
+}
+
+// CoreDNS builds CoreDNS and returns its path. Another list of plugins in e2e/sandbox/coredns is another program.
+func CoreDNS(ctx context.Context, root string, note func(string)) (string, error) {
+	in := filepath.Join(root, "e2e/sandbox/coredns")
+	recipe, err := os.ReadFile(filepath.Join(in, "main.go"))
+	if err != nil {
+		return "", err
+	}
+	folder, err := CachedFile("coredns", CoreDNSVersion+"-"+runtime.GOOS+"-"+runtime.GOARCH, "", string(recipe))
+	if err != nil {
+		return "", err
+	}
+	b := goBuild{name: "CoreDNS " + CoreDNSVersion, in: in, out: folder, ldflags: "-s -w", packages: []string{coreDNS}}
+	return b.results()[0], b.run(ctx, note)
 }
 
 // Plugins builds the CNI plugins that a node needs besides Heddle's, and returns their paths.

@@ -34,11 +34,12 @@ const (
 // APIServerPort is the port of kube-apiserver in the nodes' network.
 const APIServerPort = 6443
 
-// The Services' addresses, one range of each family, and the DNS server's address in the first.
+// The Services' addresses, one range of each family, and the DNS server's addresses in these.
 const (
 	ServiceCIDRv4 = "10.96.0.0/16"
 	ServiceCIDRv6 = "fd00:10:96::/112"
-	clusterDNS    = "10.96.0.10"
+	clusterDNSv4  = "10.96.0.10"
+	clusterDNSv6  = "fd00:10:96::a"
 )
 
 // The default Subnet and the nodes' join Subnet: those of the chart, and as much of IPv6.

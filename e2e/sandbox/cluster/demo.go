@@ -22,7 +22,7 @@ var demoObjects string
 
 const demo = "demo" // namespace, Subnet and DaemonSet
 
-// Demo gives a namespace a Subnet of its own, starts a Pod on each node, and pings from the first to the others.
+// Demo gives a namespace a Subnet of its own, starts a Pod on each node, pings from the first to the others, and asks them by a Service.
 func (c *Cluster) Demo(ctx context.Context, p *progress.Printer) error {
 	err := p.Step("a Subnet for a namespace, a Pod on each node", func(func(string)) error { return c.startDemo(ctx) })
 	if err != nil {
@@ -44,6 +44,9 @@ func (c *Cluster) Demo(ctx context.Context, p *progress.Printer) error {
 			}
 		}
 	}
+	if err := c.demoService(ctx, p, pods[0]); err != nil {
+		return err
+	}
 	outside, err := c.Addresses(outsidePrefix + "1")
 	if err != nil {
 		return err
@@ -62,6 +65,18 @@ func addressesOf(pod corev1.Pod) []string {
 
 func (c *Cluster) demoPing(ctx context.Context, p *progress.Printer, what, pod, address string) error {
 	said, err := c.Kubectl(ctx, "", "-n", demo, "exec", pod, "--", "ping", "-c", "3", "-i", "0.2", "-w", "10", address)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	p.Print("\n  %s:\n%s", what, indent(said, "    "))
+	return nil
+}
+
+// demoService asks for the names of the Pods behind the Service, by its name.
+func (c *Cluster) demoService(ctx context.Context, p *progress.Printer, from corev1.Pod) error {
+	const ask = "for n in $(seq 20); do curl -s -S -m 10 --retry 5 --retry-connrefused http://" + demo + "/hostname; echo; done | sort | uniq -c"
+	what := fmt.Sprintf("the Service http://%s, 20 times from the Pod on %s", demo, from.Spec.NodeName)
+	said, err := c.Kubectl(ctx, "", "-n", demo, "exec", from.Name, "--", "sh", "-c", ask)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

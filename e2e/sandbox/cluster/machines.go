@@ -143,7 +143,7 @@ func (c *Cluster) startNode(name string, plugins []string) error {
 	}
 	n := node.Node{
 		Name: name, Dir: c.machineDir(name), Cgroup: c.cgroup() + "/" + name, Host: host,
-		Server: settings.Server(), ClusterDNS: clusterDNS, PauseImage: image.PauseName,
+		Server: settings.Server(), ClusterDNS: []string{clusterDNSv4, clusterDNSv6}, PauseImage: image.PauseName,
 	}
 	config, err := n.Configure(settings)
 	if err != nil {

@@ -64,6 +64,7 @@ type up struct {
 
 	archives []string // of images to load on each node
 	helm     string   // the program
+	dns      string   // the program
 }
 
 type step struct {
@@ -80,7 +81,7 @@ func (u *up) steps() []step {
 		{fmt.Sprintf("%d nodes with their images", u.options.Nodes), u.nodes},
 	}
 	if u.options.Heddle {
-		steps = append(steps, step{"helm install heddle", u.install}, step{"nodes Ready", u.ready})
+		steps = append(steps, step{"helm install heddle", u.install}, step{"nodes Ready", u.ready}, step{"DNS", u.startDNS})
 	}
 	return steps
 }
@@ -96,9 +97,13 @@ func (u *up) programs(ctx context.Context, note func(string)) (err error) {
 	if _, err := build.Plugins(ctx, u.options.Root, note); err != nil {
 		return err
 	}
-	if u.options.Heddle {
-		u.helm, err = build.Helm(ctx, u.options.Root, note)
+	if !u.options.Heddle {
+		return nil
 	}
+	if u.dns, err = build.CoreDNS(ctx, u.options.Root, note); err != nil {
+		return err
+	}
+	u.helm, err = build.Helm(ctx, u.options.Root, note)
 	return err
 }
 
@@ -118,8 +123,9 @@ func (u *up) images(ctx context.Context, note func(string)) error {
 	if _, err := os.Stat(u.options.HeddleImage); err != nil {
 		return fmt.Errorf("the image of Heddle is missing, `make image` makes it: %w", err)
 	}
-	u.archives = append(u.archives, u.options.HeddleImage)
-	return nil
+	dns, err := image.CoreDNS(u.dns)
+	u.archives = append(u.archives, u.options.HeddleImage, dns)
+	return err
 }
 
 // control starts router, control plane and one outside host, unless they run.

@@ -11,8 +11,9 @@ import (
 	"github.com/heddle-net/heddle/e2e/sandbox/build"
 )
 
-// Names of the images, upstream's for build.KubernetesVersion.
+// Names of the images, upstream's for build.KubernetesVersion and build.CoreDNSVersion.
 const (
+	CoreDNSName = "registry.k8s.io/coredns/coredns:" + build.CoreDNSVersion
 	PauseName   = "registry.k8s.io/pause:3.10.2"
 	AgnhostName = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
 )
@@ -37,14 +38,30 @@ func Pause(ctx context.Context, root string) (string, error) {
 		if err := compilePause(ctx, root, filepath.Join(scratch, "pause")); err != nil {
 			return err
 		}
-		layer := filepath.Join(scratch, "layer.tar")
-		if err := writeLayer(layer, []entry{{name: "pause", from: filepath.Join(scratch, "pause"), mode: 0o755}}); err != nil {
-			return err
-		}
-		return archive{
-			name: PauseName, layers: []string{layer}, process: process{Env: []string{path}, Entrypoint: []string{"/pause"}},
-		}.write(unfinished)
+		return oneProgram(PauseName, filepath.Join(scratch, "pause"), unfinished)
 	})
+}
+
+// CoreDNS makes the image of CoreDNS from its program, and returns the archive's path.
+func CoreDNS(program string) (string, error) {
+	result, err := build.CachedFile("images", "coredns", ".tar", CoreDNSName+program)
+	if err != nil {
+		return "", err
+	}
+	return result, build.Once(result, func(unfinished string) error { return oneProgram(CoreDNSName, program, unfinished) })
+}
+
+// oneProgram writes the archive of an image that holds a static program and nothing else.
+func oneProgram(name, program, to string) error {
+	file := filepath.Base(program)
+	layer := to + ".layer"
+	defer os.Remove(layer)
+	if err := writeLayer(layer, []entry{{name: file, from: program, mode: 0o755}}); err != nil {
+		return err
+	}
+	return archive{
+		name: name, layers: []string{layer}, process: process{Env: []string{path}, Entrypoint: []string{"/" + file}},
+	}.write(to)
 }
 
 func compilePause(ctx context.Context, root, to string) error {

@@ -44,7 +44,7 @@ type Node struct {
 	Cgroup     string
 	Host       int    // number in fabric.Nodes
 	Server     string // URL of kube-apiserver, as seen from the node
-	ClusterDNS string
+	ClusterDNS []string
 	PauseImage string
 }
 
