@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/go-logr/logr"
@@ -51,6 +52,9 @@ type Input struct {
 
 	Subnets []Subnet // the overlay Subnets of the default VPC, without the join Subnet
 	NodeIPs []string // the InternalIPs of all nodes; this node's own may be among them
+
+	OwnIPs   []string   // the InternalIPs of this node, at which it answers for NodePorts
+	Services []*Service // those that the node has to do something for; never changed once they are here
 }
 
 // Subnet is one overlay Subnet of the default VPC.
@@ -63,7 +67,8 @@ type Subnet struct {
 // Equal reports whether both say the same; the order of lists matters.
 func (in Input) Equal(o Input) bool {
 	return in.IP == o.IP && in.MAC == o.MAC && in.CIDR == o.CIDR && in.Gateway == o.Gateway &&
-		slices.Equal(in.Subnets, o.Subnets) && slices.Equal(in.NodeIPs, o.NodeIPs)
+		slices.Equal(in.Subnets, o.Subnets) && slices.Equal(in.NodeIPs, o.NodeIPs) && slices.Equal(in.OwnIPs, o.OwnIPs) &&
+		slices.EqualFunc(in.Services, o.Services, func(a, b *Service) bool { return a == b || reflect.DeepEqual(a, b) })
 }
 
 // OVS is what this package needs of the node's Open_vSwitch database. Every call is one transaction or one read, takes

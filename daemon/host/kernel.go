@@ -26,10 +26,12 @@ type kernel struct {
 	// What was read last of nftables; tables nil = read again.
 	tables  map[string]Table
 	barring []barrier
+
+	flows flows
 }
 
 func openKernel(ovs OVS) (*kernel, error) {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return nil, fmt.Errorf("netlink: %w", err)
 	}

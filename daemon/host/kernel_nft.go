@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"sigs.k8s.io/knftables"
 )
@@ -20,19 +22,61 @@ func (o editTable) apply(ctx context.Context, k *kernel) error {
 		tx.Delete(&knftables.Table{})
 	}
 	if o.Create != nil {
-		createTable(tx, *o.Create)
+		o.whole()
+		tx.Add(&knftables.Table{Comment: knftables.PtrTo("kept by heddle-daemon: changes made by hand are undone")})
+	}
+	o.write(tx)
+	if err := nft.Run(ctx, tx); err != nil {
+		return err
+	}
+	k.flows.changed(o)
+	return nil
+}
+
+// whole makes all of a new table new.
+func (o *editTable) whole() {
+	o.NewChains = o.Create.Chains
+	o.sets(*o.Create, Table{})
+}
+
+// write puts each thing after what it refers to: rules to sets and chains, elements to chains.
+func (o *editTable) write(tx *knftables.Transaction) {
+	for _, s := range o.NewSets {
+		addSet(tx, s)
+	}
+	for _, c := range o.NewChains {
+		addChain(tx, c)
+	}
+	for _, c := range o.NewChains {
+		addRules(tx, c)
 	}
 	for _, c := range o.Rules {
 		tx.Flush(&knftables.Chain{Name: c.Name})
 		addRules(tx, c)
 	}
 	for _, e := range o.Del {
-		tx.Delete(&knftables.Element{Set: e.Set, Key: []string{e.Key}})
+		tx.Delete(e.object())
 	}
 	for _, e := range o.Add {
-		tx.Add(&knftables.Element{Set: e.Set, Key: []string{e.Key}})
+		tx.Add(e.object())
 	}
-	return nft.Run(ctx, tx)
+	for _, name := range o.DelChains {
+		tx.Flush(&knftables.Chain{Name: name})
+	}
+	for _, name := range o.DelChains {
+		tx.Delete(&knftables.Chain{Name: name})
+	}
+	for _, name := range o.DelSets {
+		tx.Delete(&knftables.Set{Name: name})
+	}
+}
+
+func (e element) object() *knftables.Element {
+	key, value, isMap := strings.Cut(e.Text, " : ")
+	if isMap {
+		return &knftables.Element{Map: e.Set, Key: []string{key}, Value: []string{value}}
+	}
+	return &knftables.Element{Set: e.Set, Key: []string{key}}
 }
 
 func (k *kernel) nftFor(family string) (knftables.Interface, error) {
@@ -47,29 +91,37 @@ func (k *kernel) nftFor(family string) (knftables.Interface, error) {
 	return nft, nil
 }
 
-func createTable(tx *knftables.Transaction, t Table) {
-	tx.Add(&knftables.Table{Comment: knftables.PtrTo("kept by heddle-daemon: changes made by hand are undone")})
-	for _, s := range t.Sets {
-		set := &knftables.Set{Name: s.Name, Type: s.Type}
-		if s.Interval {
-			set.Flags = []knftables.SetFlag{knftables.IntervalFlag}
-		}
-		tx.Add(set)
-		for _, key := range s.Elements {
-			tx.Add(&knftables.Element{Set: s.Name, Key: []string{key}})
-		}
+func addSet(tx *knftables.Transaction, s Set) {
+	var flags []knftables.SetFlag
+	if s.Interval {
+		flags = append(flags, knftables.IntervalFlag)
 	}
-	for _, c := range t.Chains {
-		chain := &knftables.Chain{
-			Name: c.Name, Type: knftables.PtrTo(knftables.BaseChainType(c.Type)), Hook: knftables.PtrTo(knftables.BaseChainHook(c.Hook)),
-			Priority: knftables.PtrTo(knftables.BaseChainPriority(strconv.Itoa(c.Priority))),
-		}
-		if c.Device != "" {
-			chain.Device = &c.Device
-		}
-		tx.Add(chain)
-		addRules(tx, c)
+	if s.Data == "" {
+		tx.Add(&knftables.Set{Name: s.Name, Type: s.Type, Flags: flags})
+		return
 	}
+	m := &knftables.Map{Name: s.Name, Type: s.Type + " : " + s.Data, Flags: flags}
+	if expression, ok := typeOf[s.Type]; ok {
+		m.Type, m.TypeOf = "", expression+" : "+typeOf[s.Data]
+	}
+	if s.Dynamic {
+		m.Flags = append(m.Flags, knftables.DynamicFlag, knftables.TimeoutFlag)
+		m.Timeout, m.Size = knftables.PtrTo(longestAffinity*time.Second), knftables.PtrTo(uint64(mostClients))
+	}
+	tx.Add(m)
+}
+
+func addChain(tx *knftables.Transaction, c Chain) {
+	chain := &knftables.Chain{Name: c.Name}
+	if c.Hook != "" {
+		chain.Type = knftables.PtrTo(knftables.BaseChainType(c.Type))
+		chain.Hook = knftables.PtrTo(knftables.BaseChainHook(c.Hook))
+		chain.Priority = knftables.PtrTo(knftables.BaseChainPriority(strconv.Itoa(c.Priority)))
+	}
+	if c.Device != "" {
+		chain.Device = &c.Device
+	}
+	tx.Add(chain)
 }
 
 func addRules(tx *knftables.Transaction, c Chain) {

@@ -7,8 +7,9 @@ import (
 	"slices"
 )
 
-// Kernel priorities of the base chains: NF_IP_PRI_NAT_SRC, and first of all at ingress.
+// Kernel priorities of the base chains: NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC, and first of all at ingress.
 const (
+	priorityDNAT    = -100
 	prioritySNAT    = 100
 	priorityIngress = -500
 )
@@ -19,17 +20,21 @@ const (
 // Inside, and so not masqueraded: Subnets, the join network, Services, nodes. A reply to a connection from the outside is
 // not masqueraded either, since nat chains see only the first packet of a connection.
 //
-// The exception is a connection from inside to a port of the node that somebody (portmap, for a hostPort) translates to a Pod:
-// OVN would bring the Pod's answer to the client directly, past the node that has to translate it back.
+// The exceptions are connections whose answer would not pass the node that has to translate it back: from inside to a port of
+// the node that somebody (portmap for a hostPort, or we for a Service) translates, since OVN would bring a Pod's answer to
+// the client directly; and from outside to a frontend of a Service whose endpoints may be anywhere. What the node sends to
+// itself comes back by itself.
 func (c *compiler) nat(join map[int]joinFamily, subnets []subnet) {
-	table := Table{Family: "inet"}
+	table := Table{Family: "inet", Chains: serviceChains()}
 	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: prioritySNAT}
 	for _, f := range []int{4, 6} {
 		sets, rules := c.natFamily(f, join, subnets)
-		table.Sets = append(table.Sets, sets...)
+		serviceSets, chains := c.services(f)
+		table.Sets = slices.Concat(table.Sets, sets, serviceSets)
+		table.Chains = append(table.Chains, chains...)
 		post.Rules = append(post.Rules, rules...)
 	}
-	table.Chains = []Chain{post}
+	table.Chains = append(table.Chains, post)
 	table.sort()
 	c.out.Segments = append(c.out.Segments, Segment{Name: "nat", Tables: []Table{table}})
 }
@@ -45,12 +50,12 @@ func (c *compiler) natFamily(f int, join map[int]joinFamily, subnets []subnet) (
 		{Name: "cluster" + v, Type: typ, Interval: true, Elements: disjoint(inside)},
 		{Name: "nodes" + v, Type: typ, Elements: c.nodesOf(f)},
 	}
-	translated := "oifname " + LinkOverlay + " ct status dnat " + ip + " saddr "
 	return sets, []Rule{
 		newRule(ip + " saddr @nat-outgoing" + v + " " + ip + " daddr != @cluster" + v + " " +
 			ip + " daddr != @nodes" + v + " masquerade fully-random"),
-		newRule(translated + "@cluster" + v + " masquerade fully-random"),
-		newRule(translated + "@nodes" + v + " masquerade fully-random"),
+		newRule("oifname != lo ct status dnat " + ip + " saddr @cluster" + v + " masquerade fully-random"),
+		newRule("oifname " + LinkOverlay + " ct status dnat " + ip + " saddr @nodes" + v + " masquerade fully-random"),
+		newRule("oifname != lo ct status dnat " + withPorts + " " + originalFrontend(f) + " @" + setMasquerade + v + " masquerade fully-random"),
 	}
 }
 

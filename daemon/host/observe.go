@@ -80,6 +80,7 @@ func (k *kernel) observe(ctx context.Context, want Desired) (Observed, error) {
 		return have, err
 	}
 	have.Tables = k.tables
+	k.observeFlows(want, &have)
 	have.OVS = k.observeOVS(ctx, i, &have)
 	return have, nil
 }

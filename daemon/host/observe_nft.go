@@ -10,14 +10,20 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/userdata"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 )
 
 // The tables are read by netlink: knftables tells neither a chain's hook nor a set's type, and starts a process for each
 // question.
 var nftFamilies = map[string]nftables.TableFamily{"inet": nftables.TableFamilyINet, "netdev": nftables.TableFamilyNetdev}
 
+// Families count their hooks each for itself.
 var nftHooks = map[string]map[nftables.ChainHook]string{
-	"inet":   {*nftables.ChainHookPostrouting: "postrouting"},
+	"inet": {
+		*nftables.ChainHookPrerouting: "prerouting", *nftables.ChainHookInput: "input",
+		*nftables.ChainHookOutput: "output", *nftables.ChainHookPostrouting: "postrouting",
+	},
 	"netdev": {*nftables.ChainHookIngress: "ingress"},
 }
 
@@ -71,6 +77,9 @@ func (r tableReader) read() (Table, error) {
 		return t, err
 	}
 	for _, s := range sets {
+		if s.Anonymous { // of a rule
+			continue
+		}
 		set, err := r.set(s)
 		if err != nil {
 			return t, err
@@ -81,15 +90,15 @@ func (r tableReader) read() (Table, error) {
 	if err != nil {
 		return t, err
 	}
+	rules, err := r.rules()
+	if err != nil {
+		return t, err
+	}
 	for _, c := range chains {
 		if c.Table.Name != TableName {
 			continue
 		}
-		chain, err := r.chain(c)
-		if err != nil {
-			return t, err
-		}
-		t.Chains = append(t.Chains, chain)
+		t.Chains = append(t.Chains, r.chain(c, rules[c.Name]))
 	}
 	t.sort()
 	return t, nil
@@ -100,33 +109,52 @@ func (t *Table) sort() {
 	slices.SortFunc(t.Chains, func(a, b Chain) int { return strings.Compare(a.Name, b.Name) })
 }
 
-func (r tableReader) chain(c *nftables.Chain) (Chain, error) {
-	out := Chain{Name: c.Name, Type: string(c.Type), Device: c.Device}
+func (r tableReader) chain(c *nftables.Chain, rules []Rule) Chain {
+	out := Chain{Name: c.Name, Type: string(c.Type), Device: c.Device, Rules: rules}
 	if c.Hooknum != nil {
 		out.Hook = nftHooks[r.family][*c.Hooknum]
 	}
 	if c.Priority != nil {
 		out.Priority = int(*c.Priority)
 	}
-	rules, err := r.conn.GetRules(r.table, c)
-	for _, rule := range rules {
-		comment, _ := userdata.GetString(rule.UserData, userdata.TypeComment)
-		out.Rules = append(out.Rules, Rule{Comment: comment})
+	return out
+}
+
+// rules are those of all chains in one dump. The library would read their expressions too, and fails on some of ours.
+func (r tableReader) rules() (map[string][]Rule, error) {
+	request := nl.NewNetlinkRequest(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP)
+	request.AddData(&nl.Nfgenmsg{NfgenFamily: uint8(nftFamilies[r.family]), Version: unix.NFNETLINK_V0})
+	request.AddData(nl.NewRtAttr(unix.NFTA_RULE_TABLE, nl.ZeroTerminated(TableName)))
+	messages, err := request.Execute(unix.NETLINK_NETFILTER, unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWRULE)
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	out := map[string][]Rule{}
+	for _, m := range messages {
+		chain := strings.TrimSuffix(attribute(m, nl.SizeofNfgenmsg, unix.NFTA_RULE_CHAIN), "\x00")
+		comment, _ := userdata.GetString([]byte(attribute(m, nl.SizeofNfgenmsg, unix.NFTA_RULE_USERDATA)), userdata.TypeComment)
+		out[chain] = append(out[chain], Rule{Comment: comment})
+	}
+	return out, nil
 }
 
 func (r tableReader) set(s *nftables.Set) (Set, error) {
-	out := Set{Name: s.Name, Type: s.KeyType.Name, Interval: s.Interval}
+	out := Set{Name: s.Name, Type: s.KeyType.Name, Interval: s.Interval, Dynamic: s.Dynamic}
+	switch {
+	case s.IsMap && s.KeyType == nftables.TypeVerdict: // the library puts it in the place of the key's type
+		out.Type, out.Data = "", dataVerdict
+	case s.IsMap:
+		out.Data = s.DataType.Name
+	}
 	elements, err := r.conn.GetSetElements(s)
 	if err != nil {
 		return out, err
 	}
-	if s.Interval {
+	if s.Interval && !strings.Contains(out.Type, fieldSeparator) {
 		out.Elements = prefixes(elements)
 	} else {
 		for _, e := range elements {
-			out.Elements = append(out.Elements, addrOf(e.Key).String())
+			out.Elements = append(out.Elements, out.text(e))
 		}
 	}
 	slices.Sort(out.Elements)

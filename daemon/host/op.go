@@ -61,14 +61,26 @@ func (o editTable) String() string {
 	if o.Create != nil {
 		parts = append(parts, "create table")
 	}
+	for _, s := range o.NewSets {
+		parts = append(parts, "new "+s.frame())
+	}
+	for _, c := range o.NewChains {
+		parts = append(parts, "new "+c.frame())
+	}
 	for _, c := range o.Rules {
 		parts = append(parts, "rules of "+c.Name)
 	}
 	for _, e := range o.Del {
-		parts = append(parts, "delete "+e.Set+" "+e.Key)
+		parts = append(parts, "delete "+e.Set+" "+e.Text)
 	}
 	for _, e := range o.Add {
-		parts = append(parts, "add "+e.Set+" "+e.Key)
+		parts = append(parts, "add "+e.Set+" "+e.Text)
+	}
+	for _, name := range o.DelChains {
+		parts = append(parts, "delete chain "+name)
+	}
+	for _, name := range o.DelSets {
+		parts = append(parts, "delete set "+name)
 	}
 	return "nft " + o.Family + ": " + strings.Join(parts, ", ")
 }

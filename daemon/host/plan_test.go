@@ -79,15 +79,20 @@ func simulateTable(have *Observed, o editTable) {
 	if o.Create != nil {
 		t = *o.Create
 	}
-	t.Sets = slices.Clone(t.Sets)
+	t.Sets = slices.DeleteFunc(slices.Concat(t.Sets, o.NewSets), func(s Set) bool { return slices.Contains(o.DelSets, s.Name) })
+	t.Chains = slices.DeleteFunc(slices.Concat(t.Chains, o.NewChains), func(c Chain) bool { return slices.Contains(o.DelChains, c.Name) })
+	t.sort()
 	for i := range t.Sets {
 		s := &t.Sets[i]
+		if slices.ContainsFunc(o.NewSets, func(n Set) bool { return n.Name == s.Name }) {
+			s.Elements = nil // they are in Add
+		}
 		s.Elements = slices.DeleteFunc(slices.Clone(s.Elements), func(key string) bool {
 			return slices.Contains(o.Del, element{s.Name, key})
 		})
 		for _, e := range o.Add {
 			if e.Set == s.Name {
-				s.Elements = append(s.Elements, e.Key)
+				s.Elements = append(s.Elements, e.Text)
 			}
 		}
 		slices.Sort(s.Elements)

@@ -79,6 +79,9 @@ func (h *Host) pass(ctx context.Context, k *kernel, w *watcher) error {
 
 	want, p, err := h.plan(ctx, k, w, in)
 	err = errors.Join(err, k.apply(ctx, p))
+	if k.flows.end(err) {
+		w.mark()
+	}
 	if ctx.Err() == nil { // else the error is our own end
 		h.tell(want, p, err)
 	}

@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -25,12 +26,44 @@ func randomInput(rnd *rand.Rand) Input {
 			in.Subnets = append(in.Subnets, Subnet{Name: fmt.Sprint("s", i), CIDR: cidr, NATOutgoing: rnd.IntN(2) == 0})
 		}
 	}
+	in.OwnIPs, in.Services = []string{"192.0.2.1", "2001:db8:1::1"}, randomServices(rnd)
 	for i := range 4 {
 		if rnd.IntN(2) == 0 {
 			in.NodeIPs = append(in.NodeIPs, fmt.Sprintf("192.0.2.%d", i+1), fmt.Sprintf("2001:db8:1::%d", i+1))
 		}
 	}
 	return in
+}
+
+func randomServices(rnd *rand.Rand) []*Service {
+	var out []*Service
+	for i := range rnd.IntN(6) {
+		s := &Service{Name: fmt.Sprint("default/s", i), Local: rnd.IntN(2) == 0, Affinity: int32(rnd.IntN(3) * 30)}
+		if rnd.IntN(2) == 0 {
+			s.ExternalIPs = []netip.Addr{netip.MustParseAddr("198.51.100.80"), netip.MustParseAddr("2001:db8:2::80")}
+		}
+		if rnd.IntN(2) == 0 {
+			s.Ingress = []netip.Addr{netip.MustParseAddr("203.0.113.1")}
+			s.SourceRanges = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("10.0.0.0/8")}[rnd.IntN(2):]
+		}
+		for j, vip := range []string{"10.96.0.%d", "fd00:10:96::%d"} {
+			if j == 1 && s.Affinity > 0 {
+				continue // nft 1.0.6 of Debian 12 cannot write the rule that remembers IPv6 clients
+			}
+			addr := netip.MustParseAddr(fmt.Sprintf(vip, i+10))
+			p := ServicePort{
+				VIP: netip.AddrPortFrom(addr, 80), Protocol: []string{"tcp", "udp", "sctp"}[rnd.IntN(3)],
+				NodePort: uint16(30000 + i), Live: rnd.IntN(4) > 0, Outside: rnd.IntN(4) == 0,
+			}
+			for e := range rnd.IntN(4) {
+				at := netip.AddrPortFrom(netip.MustParseAddr([]string{"10.16.0.5", "fd00:10:16::5"}[j]), uint16(8080+e))
+				p.Pick, p.Here = append(p.Pick, at), append(p.Here, at)
+			}
+			s.Ports = append(s.Ports, p)
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // nothingToDo asks a kernel of our own whether the node is as this input wants it.
@@ -56,7 +89,19 @@ func (r *rig) nothingToDo(in Input) bool {
 func (r *rig) dump() string {
 	_, addrs, _ := strings.Cut(r.node.MustExec("", "ip", "addr", "show", "dev", "ovn0", "scope", "global"), "\n") // no index
 	return addrs + r.node.MustExec("", "ip", "route") +
-		r.node.MustExec("", "ip", "-6", "route", "show", "proto", "72") + r.node.MustExec("", "nft", "-s", "list", "table", "inet", "heddle")
+		r.node.MustExec("", "ip", "-6", "route", "show", "proto", "72") + r.dumpTable()
+}
+
+// dumpTable is in the order of names: nft lists chains as they were made, and calls a port after what it thinks that it knows.
+func (r *rig) dumpTable() string {
+	text := strings.ReplaceAll(r.node.MustExec("", "nft", "-s", "list", "table", "inet", "heddle"), "tcp dport", "th dport")
+	_, text, _ = strings.Cut(text, "{\n")
+	blocks := strings.Split(strings.TrimSuffix(text, "}\n"), "\n\n")
+	for i := range blocks {
+		blocks[i] = strings.TrimSpace(blocks[i])
+	}
+	slices.Sort(blocks)
+	return strings.Join(blocks, "\n")
 }
 
 // TestSequences gives sequences of inputs, forward and backward, each step settled or squashed with the next, with restarts

@@ -67,7 +67,9 @@ type Observed struct {
 	Addrs   []Addr  // global ones, of the links that Desired names
 	Routes  []Route // ours, those of the links that Desired names, and those that hold a destination that we want
 	Tables  map[string]Table
-	OVS     error // why Bridges and Ports are not known
+	Flows   []Flow // of UDP, to Services that have changed lately
+	OVS     error  // why Bridges and Ports are not known
+	NoFlows error  // why Flows are not known
 }
 
 // Sysctl is a value below /proc/sys.
@@ -138,15 +140,18 @@ type Table struct {
 	Chains []Chain
 }
 
-// Set is a named set of addresses.
+// Set is a named set or, when it has Data, a map. The text of an element is "key" or "key : value", with the fields of either
+// joined by " . ".
 type Set struct {
 	Name     string
-	Type     string // "ipv4_addr", "ipv6_addr"
-	Interval bool   // the elements are prefixes, else addresses
+	Type     string // "ipv4_addr", "ipv6_addr", or fields joined by " . "; not read back of a map to verdicts
+	Data     string // of a map: the type of its values, "verdict" too
+	Interval bool   // the elements, or the last fields of their keys, are prefixes
+	Dynamic  bool   // packets add elements, which end by themselves; only those that have become wrong are removed
 	Elements []string
 }
 
-// Chain is a base chain.
+// Chain is a chain; a base chain when it has a hook.
 type Chain struct {
 	Name     string
 	Type     string // "nat", "filter"

@@ -97,19 +97,35 @@ func (t Table) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table %s %s\n", t.Family, TableName)
 	for _, s := range t.Sets {
-		fmt.Fprintf(&b, "  set %s %s {%s}\n", s.Name, s.Type, strings.Join(s.Elements, ", "))
+		fmt.Fprintf(&b, "  %s {%s}\n", s.frame(), strings.Join(s.Elements, ", "))
 	}
 	for _, c := range t.Chains {
-		fmt.Fprintf(&b, "  chain %s %s hook %s", c.Name, c.Type, c.Hook)
-		if c.Device != "" {
-			fmt.Fprintf(&b, " device %s", c.Device)
-		}
-		fmt.Fprintf(&b, " priority %d\n", c.Priority)
+		fmt.Fprintf(&b, "  %s\n", c.frame())
 		for _, r := range c.Rules {
 			fmt.Fprintf(&b, "    %s\n", r.Text)
 		}
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func (s Set) frame() string {
+	switch {
+	case s.Dynamic:
+		return "dynamic map " + s.Name + " " + s.Type + " : " + s.Data
+	case s.Data != "":
+		return "map " + s.Name + " " + s.Type + " : " + s.Data
+	}
+	return "set " + s.Name + " " + s.Type
+}
+
+func (c Chain) frame() string {
+	switch {
+	case c.Hook == "":
+		return "chain " + c.Name
+	case c.Device != "":
+		return fmt.Sprintf("chain %s %s hook %s device %s priority %d", c.Name, c.Type, c.Hook, c.Device, c.Priority)
+	}
+	return fmt.Sprintf("chain %s %s hook %s priority %d", c.Name, c.Type, c.Hook, c.Priority)
 }
 
 // String is one line for each thing that a node should have.
