@@ -149,6 +149,7 @@ func TestPodsAreBornInTheirGroups(t *testing.T) {
 		g := newRig(t, server)
 		g.session.letGo()
 		g.drain()
+		g.watchBirths(&born)
 		for life := randomGroupEvents(r); len(life) > 0; {
 			n := min(len(life), 1+r.IntN(6))
 			g.events(life[:n])
@@ -156,8 +157,9 @@ func TestPodsAreBornInTheirGroups(t *testing.T) {
 			if r.IntN(8) == 0 { // all at once, through the bulk lane, as at a restart with an empty database
 				g.store.MarkBulk(g.session.everybody(nil)...)
 			}
-			born += g.stepwise()
+			g.stepwise()
 		}
+		g.after = nil
 		g.converged(fmt.Sprintf("life %d", seed))
 		g.session.conn.Close()
 	}
@@ -166,25 +168,33 @@ func TestPodsAreBornInTheirGroups(t *testing.T) {
 	}
 }
 
-// stepwise drains one change at a time and returns how many ports came.
-func (g *rig) stepwise() (born int) {
+// stepwise drains one change at a time.
+func (g *rig) stepwise() {
 	g.t.Helper()
 	for {
 		owners, _ := g.store.Take(1)
 		if len(owners) == 0 {
-			return born
+			return
 		}
-		before := g.portUUIDs()
 		g.session.repair(g.session.conn.Sync())
 		if err := g.session.apply(g.t.Context(), owners); err != nil {
 			g.t.Fatal(err)
 		}
-		for uuid, port := range g.portUUIDs() {
+	}
+}
+
+// watchBirths looks, after each transaction from now on, whether the ports that came are in their groups, and counts them.
+func (g *rig) watchBirths(born *int) {
+	before := g.portUUIDs()
+	g.after = func() {
+		now := g.portUUIDs()
+		for uuid, port := range now {
 			if before[uuid] == "" {
-				born++
+				*born++
 				g.checkBorn(uuid, port)
 			}
 		}
+		before = now
 	}
 }
 
@@ -209,10 +219,10 @@ func (g *rig) checkBorn(uuid, port string) {
 		g.store.Inspect(func(v *state.View) { sets = v.Sets(o.Key) })
 		for _, set := range sets {
 			f, ok := g.session.conn.Find(nb.Ref{Table: db.PortGroupTable, ID: set.Name})
-			if set.Kind != state.Ports || !ok || !set.Members.Has(ref) {
+			if set.Kind != state.Ports || !set.Members.Has(ref) {
 				continue
 			}
-			if pg := g.session.conn.Row(f).(*db.PortGroup); !slices.Contains(pg.Ports, uuid) {
+			if !ok || !slices.Contains(g.session.conn.Row(f).(*db.PortGroup).Ports, uuid) {
 				g.t.Errorf("%s came without its group %s", port, o.Key)
 			}
 		}
@@ -316,31 +326,53 @@ func (g *rig) setName(kind state.SetKind) (name string) {
 	return name
 }
 
-// TestRefusedPodKeepsItsGroups refuses a Pod among others that join the same group.
+// TestRebuiltInTheirGroups fills an empty database, as after the loss of its files: groups come first.
+func TestRebuiltInTheirGroups(t *testing.T) {
+	g := newRig(t, ovstest.StartServer(t, ovstest.NorthboundSchema))
+	g.session.cfg.Batch = 7
+	g.events([]event{putVpc("ovn-cluster"), putSubnet("join", "100.64.0.0/16", 0), putSubnet("s0", "10.0.0.0/16", 1), putAsker(0, selectors[0], selectors[1])})
+	for i := range 50 {
+		g.events([]event{putPodIP(0, i, 0, 2+i), putLabelled(0, i)})
+	}
+	born := 0
+	g.watchBirths(&born)
+	g.session.start()
+	g.drain()
+	if first := g.session.conn.Size(); born != 50 {
+		t.Errorf("%d ports of %d rows were born, want 50", born, first)
+	}
+	g.after = nil
+	g.converged("rebuilt")
+}
+
+// TestRefusedPodKeepsItsGroups refuses a Pod among others that join the same group. Its Pods were dirty before the group was.
 func TestRefusedPodKeepsItsGroups(t *testing.T) {
 	g := newRig(t, ovstest.StartServer(t, strictSchema(t)))
 	g.events([]event{putVpc("ovn-cluster"), putSubnet("join", "100.64.0.0/16", 0), putSubnet("s0", "10.0.0.0/16", 1), putAsker(0, selectors[0])})
 	g.drain()
-	for i := range 20 {
-		g.events([]event{putPodIP(0, i, 0, 2+i), putLabelled(0, i)})
-	}
+	born := 0
+	g.watchBirths(&born)
 	bad := &state.Pod{Namespace: "ns0", Name: "p7", UID: strings.Repeat("x", 21), Node: "n1"}
+	for i := range 20 {
+		g.events([]event{putLabelled(0, i)})
+	}
 	g.store.Pods.Put(bad.Key(), bad)
+	for i := range 20 {
+		g.events([]event{putPodIP(0, i, 0, 2+i)})
+	}
 	g.drain()
 	if r := g.results[nb.Owner{Kind: state.KindPod, Key: bad.Key()}]; r.Blocked == nil || r.Blocked.Reason != reasonRefused {
 		t.Errorf("the bad Pod: %+v", r)
 	}
-	if n := len(g.portUUIDs()); n != 19 {
-		t.Errorf("%d ports, want 19", n)
-	}
-	for uuid, port := range g.portUUIDs() {
-		g.checkBorn(uuid, port)
+	if born != 19 {
+		t.Errorf("%d ports, want 19", born)
 	}
 	g.events([]event{putLabelled(0, 7)})
 	g.drain()
-	for uuid, port := range g.portUUIDs() {
-		g.checkBorn(uuid, port)
+	if born != 20 {
+		t.Errorf("%d ports after the Pod was mended, want 20", born)
 	}
+	g.after = nil
 	g.converged("after the Pod was mended")
 }
 

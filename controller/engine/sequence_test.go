@@ -154,6 +154,7 @@ type rig struct {
 	results map[nb.Owner]Result
 	held    Held
 	refuted []nb.Owner // what Held answers
+	after   func()     // each transaction
 }
 
 func newRig(t *testing.T, server *ovstest.Server) *rig {
@@ -166,6 +167,9 @@ func newRig(t *testing.T, server *ovstest.Server) *rig {
 func (g *rig) Done(results []Result) {
 	for _, r := range results {
 		g.results[r.Owner] = r
+	}
+	if g.after != nil {
+		g.after()
 	}
 }
 func (g *rig) Synced(bool) {}
