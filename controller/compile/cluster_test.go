@@ -68,8 +68,10 @@ var parsers = map[string]func([]byte) (object, error){
 	"Subnet": parser(func(s *state.Store, o *v1.Subnet) {
 		put(s.Subnets, o.Name, feed.Subnet(o, s.Config().DefaultVpc))
 	}),
-	"Node": parser(func(s *state.Store, o *corev1.Node) { put(s.Nodes, o.Name, feed.Node(o)) }),
-	"Pod":  parser(func(s *state.Store, o *corev1.Pod) { put(s.Pods, o.Namespace+"/"+o.Name, feed.Pod(o)) }),
+	"Node":      parser(func(s *state.Store, o *corev1.Node) { put(s.Nodes, o.Name, feed.Node(o)) }),
+	"Namespace": parser(func(s *state.Store, o *corev1.Namespace) { put(s.Namespaces, o.Name, feed.Namespace(o)) }),
+	"Asker":     parser(putAsker),
+	"Pod":       parser(func(s *state.Store, o *corev1.Pod) { put(s.Pods, o.Namespace+"/"+o.Name, feed.Pod(o)) }),
 	"Service": parser(func(s *state.Store, o *corev1.Service) {
 		put(s.Services, o.Namespace+"/"+o.Name, feed.Service(o))
 	}),
@@ -110,8 +112,16 @@ func fill(config state.Config, objects []object) *state.Store {
 func compileAll(s *state.Store) (owners []nb.Owner, outputs map[nb.Owner]compile.Output) {
 	owners, outputs = s.Owners(), make(map[nb.Owner]compile.Output)
 	slices.SortFunc(owners, nb.Owner.Compare)
+	one := func(owner nb.Owner) {
+		s.Compile(owner, func(v *state.View) { outputs[owner] = compileOwner(v, owner) })
+	}
 	for _, owner := range owners {
-		s.Compile(owner, func(v *state.View) { outputs[owner] = compile.Owner(v, owner) })
+		one(owner)
+	}
+	owners = slices.DeleteFunc(owners, func(o nb.Owner) bool { return o.Kind == state.KindGroup })
+	for _, group := range slices.Backward(s.Groups()) { // known when all who may ask have been compiled
+		one(group)
+		owners = slices.Insert(owners, 0, group)
 	}
 	return owners, outputs
 }
