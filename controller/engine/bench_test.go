@@ -32,6 +32,7 @@ func BenchmarkScale(b *testing.B) {
 	b.Run("Burst1000", f.burst)
 	b.Run("SubnetAdded", f.subnetAdded)
 	b.Run("SubnetChanged", f.subnetChanged)
+	b.Run("Groups", f.groups)
 	runtime.KeepAlive(f)
 }
 
@@ -76,6 +77,23 @@ func (m *meter) report(b *testing.B, unit time.Duration, name string) {
 func (m *meter) percentile(p float64) time.Duration {
 	slices.Sort(m.each)
 	return m.each[min(len(m.each)-1, int(p*float64(len(m.each))))]
+}
+
+// groups adds 1,000 owners that ask for three groups each, of 50 to 500 Pods, and then does some of the same again.
+func (f *field) groups(b *testing.B) {
+	before := heapInUse()
+	var m meter
+	m.measure(b, func() {
+		f.size.putAskers(f.store)
+		converge(b, f.session)
+	})
+	b.Logf("until committed: %.2f s, CPU %.2f s, %d groups, heap %.0f MiB more", m.wall.Seconds(), m.cpu.Seconds(), len(f.store.Groups()),
+		(float64(heapInUse())-float64(before))/(1<<20))
+	b.Run("PodAdded", f.podAdded)
+	b.Run("Burst1000", f.burst)
+	b.Run("Audit", f.audit)
+	b.Run("Restart", f.restart)
+	b.Run("Fill", func(b *testing.B) { f.fill(b, float64(heapInUse()-before)/(1<<20)) })
 }
 
 // fill starts with an empty database.

@@ -48,8 +48,29 @@ func (s scale) fill(store *state.Store) {
 	for i := range s.Nodes {
 		s.putNode(store, i)
 	}
+	for i := range s.Namespaces {
+		store.Namespaces.Put(namespaceName(i), &state.Namespace{Name: namespaceName(i), Labels: state.LabelsOf(map[string]string{
+			"kubernetes.io/metadata.name": namespaceName(i), "team": strconv.Itoa(i % teams),
+		})})
+	}
 	for i := range s.Pods {
 		s.putPod(store, i)
+	}
+}
+
+// teams is the number of teams that Namespaces belong to.
+const teams = 100
+
+func namespaceName(i int) string { return fmt.Sprintf("namespace-%d", i) }
+
+// putAskers adds, for each Namespace, an owner that asks for three groups: the Pods of the Namespace, those of its team, and
+// those with a label in the whole cluster. Each Pod is in three.
+func (s scale) putAskers(store *state.Store) {
+	for i := range s.Namespaces {
+		putAsker(
+			i, state.Selector{Namespace: namespaceName(i)}, state.Selector{Namespaces: in("team", strconv.Itoa(i%teams))},
+			state.Selector{Pods: in("app", fmt.Sprintf("web-%d", i))},
+		).apply(store)
 	}
 }
 
@@ -84,8 +105,9 @@ func (s scale) putPod(store *state.Store, i int) {
 
 func (s scale) pod(i int) *state.Pod {
 	return &state.Pod{
-		Namespace: fmt.Sprintf("namespace-%d", i%s.Namespaces), Name: fmt.Sprintf("web-6d4b75cb6d-%05d", i),
+		Namespace: namespaceName(i % s.Namespaces), Name: fmt.Sprintf("web-6d4b75cb6d-%05d", i),
 		UID: fmt.Sprintf("0a1b2c3d-4e5f-6071-8293-%012d", i), Node: fmt.Sprintf("node-%d", i%s.Nodes),
+		Labels: state.LabelsOf(map[string]string{"app": fmt.Sprintf("web-%d", i/10%s.Namespaces), "pod-template-hash": "6d4b75cb6d", "tier": "web"}),
 	}
 }
 
