@@ -3,7 +3,7 @@
 //	objects.go  narrow, comparable structs: only what compilers need
 //	table.go    a table with indexes; putting an equal object is no change
 //	store.go    all tables, the lock, and the bookkeeping of reads
-//	groups.go   the Pods that selectors choose (selector.go, labels.go, groupindex.go), kept up to date Pod by Pod
+//	groups.go   the Pods that selectors choose (selector.go, labels.go), kept up to date Pod by Pod (place.go, groupindex.go)
 //	queue.go    which owners must be compiled again, grouped by the event that caused it
 //
 // A compiler reads through a View, which records each key and each index value that it asked for, also those that were
