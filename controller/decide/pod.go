@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -120,16 +119,9 @@ func (a *Addresses) podSubnets(ctx context.Context, obj *corev1.Pod, had string)
 
 // staticAddresses reads "v4", "v6" or "v4,v6".
 func staticAddresses(text string) ([]netip.Addr, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var addrs []netip.Addr
-	for _, part := range strings.Split(text, ",") {
-		addr, err := netip.ParseAddr(strings.TrimSpace(part))
-		if err != nil || addr.Zone() != "" {
-			return nil, fmt.Errorf("annotation %s: %q is not an IP address", v1.AnnotationIPAddress, part)
-		}
-		addrs = append(addrs, addr.Unmap())
+	addrs, err := feed.ParseAddrs(text)
+	if err != nil {
+		return nil, fmt.Errorf("annotation %s: %w", v1.AnnotationIPAddress, err)
 	}
 	if len(addrs) > 2 || len(addrs) == 2 && addrs[0].Is4() == addrs[1].Is4() {
 		return nil, fmt.Errorf("annotation %s: %q: at most one address of each family can be asked for", v1.AnnotationIPAddress, text)

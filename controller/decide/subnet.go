@@ -209,10 +209,19 @@ func (r *Subnets) ready(obj *v1.Subnet, problems []compile.Problem) v1.Condition
 		ready.Reason, ready.Message = reasonInUse, "cannot be deleted: its addresses are used by "+some(r.holders(obj.Name))
 	case len(problems) > 0:
 		ready.Reason, ready.Message = problems[0].Reason, texts(problems)
+	default:
+		return applied(ready, outcome, obj.Status.Conditions)
+	}
+	return ready
+}
+
+// applied is the condition of an object with which nothing is wrong: what has become of it in the northbound database.
+func applied(ready v1.Condition, outcome report.Outcome, last []v1.Condition) v1.Condition {
+	switch {
 	case outcome.Blocked != "":
 		ready.Reason, ready.Message = outcome.Reason, outcome.Blocked
 	case outcome.Rows == 0:
-		return pending(ready, obj.Status.Conditions)
+		return pending(ready, last)
 	default:
 		ready.Status, ready.Reason = corev1.ConditionTrue, reasonReady
 	}

@@ -98,12 +98,8 @@ func (r *Vpcs) ready(obj *v1.Vpc) v1.Condition {
 		ready.Reason, ready.Message = reasonInUse, "cannot be deleted: it has the Subnets "+some(obj.Status.Subnets)
 	case len(outcome.Problems) > 0:
 		ready.Reason, ready.Message = outcome.Problems[0].Reason, texts(outcome.Problems)
-	case outcome.Blocked != "":
-		ready.Reason, ready.Message = outcome.Reason, outcome.Blocked
-	case outcome.Rows == 0:
-		return pending(ready, obj.Status.Conditions)
 	default:
-		ready.Status, ready.Reason = corev1.ConditionTrue, reasonReady
+		return applied(ready, outcome, obj.Status.Conditions)
 	}
 	return ready
 }

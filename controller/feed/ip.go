@@ -32,9 +32,9 @@ func IP(obj *v1.IP) *state.IP {
 
 // AddressesOf lists the addresses of an IP object, IPv4 first. Kube-OVN fills all three fields, people often one.
 func AddressesOf(spec *v1.IPSpec) []netip.Addr {
-	both, _ := parseAddrs(spec.IPAddress)
+	both, _ := ParseAddrs(spec.IPAddress)
 	for _, text := range []string{spec.V6IPAddress, spec.V4IPAddress} {
-		if addrs, err := parseAddrs(text); err == nil {
+		if addrs, err := ParseAddrs(text); err == nil {
 			both = append(addrs, both...)
 		}
 	}

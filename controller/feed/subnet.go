@@ -71,7 +71,7 @@ func cidrsOf(text string) ([]netip.Prefix, error) {
 
 // gatewaysOf gives each CIDR its gateway. One that does not fit its CIDR is refused later, by the pool, with a reason.
 func gatewaysOf(spec *v1.SubnetSpec, cidrs []netip.Prefix) ([]netip.Addr, error) {
-	gateways, err := parseAddrs(spec.Gateway)
+	gateways, err := ParseAddrs(spec.Gateway)
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +100,9 @@ func firstUsable(cidr netip.Prefix) netip.Addr {
 // byFamily orders IPv4 before IPv6.
 func byFamily(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) }
 
-// parseAddrs reads "v4", "v6" or "v4,v6"; an empty text has none.
-func parseAddrs(text string) ([]netip.Addr, error) {
+// ParseAddrs reads addresses separated by commas, as "v4", "v6" or "v4,v6"; an empty text has none. The error names the one that
+// cannot be read.
+func ParseAddrs(text string) ([]netip.Addr, error) {
 	if text == "" {
 		return nil, nil
 	}
