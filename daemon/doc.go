@@ -1,7 +1,7 @@
 // Package daemon is the process on every node that connects Pods and keeps the node's own network.
 //
 //	CNI plugin ──socket──▶ Server ─▶ port.Manager ─▶ netns, veth, OVS
-//	Kubernetes ──watch───▶ Tables of Pods, Subnets, Nodes, EndpointSlices ─▶ port.Manager · chassis loop · host.Host
+//	Kubernetes ──watch───▶ Tables of Pods, Subnets, Nodes, Services, EndpointSlices ─▶ port.Manager · chassis loop · host.Host
 //	                       chassis loop ─▶ Open_vSwitch:external_ids, br-int, Node annotation
 //
 // It owns the socket, the files of the CNI configuration, the keys of Open_vSwitch:external_ids named in chassis.go and the Node's

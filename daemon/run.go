@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
+	"github.com/heddle-net/heddle/daemon/service"
 	"github.com/heddle-net/heddle/ovs/vswitch"
 )
 
@@ -36,6 +38,7 @@ type daemon struct {
 	hostReady    *condition
 	chassisWake  signal
 	hostWake     signal
+	healthWake   signal
 }
 
 // Run is the daemon. It returns when ctx is done, after operations in hand have ended, or when it cannot start.
@@ -56,6 +59,7 @@ func Run(ctx context.Context, cfg Config, log logr.Logger) error {
 		return serveHTTP(ctx, cfg.MetricsAddr, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	})
 	group.Go(func() error { return d.feed.Run(ctx) })
+	group.Go(func() error { return d.health(ctx) })
 	group.Go(func() error { return d.node(ctx) })
 	return group.Wait()
 }
@@ -63,8 +67,9 @@ func Run(ctx context.Context, cfg Config, log logr.Logger) error {
 func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 	d := &daemon{
 		cfg: cfg, log: log, kube: k, metrics: m, tables: &tables{},
-		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(),
+		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(),
 	}
+	d.tables.services = service.NewIndex(cfg.NodeName, func() { d.hostWake.set(); d.healthWake.set() })
 	starting := errors.New("it is starting")
 	d.chassisReady = &condition{err: starting, changed: d.readyChanged}
 	d.hostReady = &condition{err: starting, changed: d.readyChanged}
@@ -72,6 +77,8 @@ func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 		k.podSource(cfg.NodeName, d.tables),
 		k.subnetSource(d.tables, cfg.JoinSubnet, d.hostWake),
 		k.nodeSource(d.tables, d.hostWake, d.chassisWake),
+		k.serviceSource(d.tables.services),
+		k.endpointSource(d.tables.services),
 	}}
 	if cfg.SouthboundAddr == "" {
 		namespace, service, _ := strings.Cut(cfg.SouthboundService, "/")
@@ -184,6 +191,9 @@ func (d *daemon) hostInput() host.Input {
 			in.Subnets = append(in.Subnets, s.Subnet)
 		}
 	}
+	for _, ip := range me.internalIPs {
+		in.OwnIPs = append(in.OwnIPs, ip.String())
+	}
 	for _, n := range d.tables.nodes.Values() {
 		for _, ip := range n.internalIPs {
 			in.NodeIPs = append(in.NodeIPs, ip.String())
@@ -191,7 +201,34 @@ func (d *daemon) hostInput() host.Input {
 	}
 	slices.SortFunc(in.Subnets, func(a, b host.Subnet) int { return cmp.Compare(a.Name, b.Name) })
 	slices.Sort(in.NodeIPs)
+	slices.Sort(in.OwnIPs)
+	d.tables.services.SetInside(prefixesOf(in.Subnets))
+	in.Services = d.tables.services.Rows()
 	return in
+}
+
+// prefixesOf leaves out what is no CIDR: package host reports that.
+func prefixesOf(subnets []host.Subnet) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range subnets {
+		for text := range strings.SplitSeq(s.CIDR, ",") {
+			if p, err := netip.ParsePrefix(strings.TrimSpace(text)); err == nil {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// health answers the health checks of load balancers; before the tables are complete, nobody could.
+func (d *daemon) health(ctx context.Context) error {
+	select {
+	case <-d.feed.synced:
+	case <-ctx.Done():
+		return nil
+	}
+	h := service.Health{Checks: d.tables.services.Checks, Wake: d.healthWake, Ready: d.hostReady.get, Log: d.log.WithName("health")}
+	return h.Run(ctx)
 }
 
 // install writes the CNI configuration once everything works, and leaves it there for good: a node whose daemon restarts keeps its

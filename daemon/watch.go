@@ -18,6 +18,7 @@ import (
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
+	"github.com/heddle-net/heddle/daemon/service"
 )
 
 // nodeFacts is what the daemon needs of a Node.
@@ -40,6 +41,7 @@ type tables struct {
 	subnets    port.Table[port.Subnet]
 	networks   port.Table[subnetFacts]
 	nodes      port.Table[nodeFacts]
+	services   *service.Index
 	southbound port.Table[discoveryv1.EndpointSlice]
 	tunnel     port.Table[netip.Addr] // one row, with the empty key, once this node's tunnel address is known
 }
@@ -228,6 +230,21 @@ func factsOf(n *corev1.Node) nodeFacts {
 		}
 	}
 	return out
+}
+
+// serviceSource watches Services. The Index wakes who has to know.
+func (k *kube) serviceSource(x *service.Index) *source[*corev1.Service] {
+	return &source[*corev1.Service]{
+		example: &corev1.Service{}, trim: service.TrimService, put: x.PutService, remove: x.DeleteService,
+		lw: cache.NewListWatchFromClient(k.core, "services", "", fields.Everything()),
+	}
+}
+
+func (k *kube) endpointSource(x *service.Index) *source[*discoveryv1.EndpointSlice] {
+	return &source[*discoveryv1.EndpointSlice]{
+		example: &discoveryv1.EndpointSlice{}, trim: service.TrimSlice, put: x.PutSlice, remove: x.DeleteSlice,
+		lw: cache.NewListWatchFromClient(k.discovery, "endpointslices", "", fields.Everything()),
+	}
 }
 
 // southboundSource watches the EndpointSlices of the southbound database's Service: nodes reach it without DNS and without

@@ -1,0 +1,201 @@
+package service
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/heddle-net/heddle/daemon/host"
+)
+
+// place is what a row depends on besides its objects.
+type place struct {
+	node   string
+	inside []netip.Prefix // the overlay's Subnets, whose addresses OVN reaches for the node
+}
+
+// rowOf says what the node has to do for a Service; nil when that is nothing.
+func (p place) rowOf(s *corev1.Service, list []*discoveryv1.EndpointSlice) *host.Service {
+	vips := clusterIPs(s)
+	if len(vips) == 0 {
+		return nil
+	}
+	row := &host.Service{
+		Name: s.Namespace + "/" + s.Name, ExternalIPs: addrs(s.Spec.ExternalIPs), Affinity: affinityOf(&s.Spec),
+		Local: s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
+	}
+	if s.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		row.Ingress, row.SourceRanges = ingressOf(s), prefixesOf(s.Spec.LoadBalancerSourceRanges)
+	}
+	for _, port := range s.Spec.Ports {
+		for _, vip := range vips {
+			row.Ports = append(row.Ports, p.portOf(row, vip, port, list))
+		}
+	}
+	known := len(row.ExternalIPs)+len(row.Ingress) > 0
+	if !known && !slices.ContainsFunc(row.Ports, func(p host.ServicePort) bool { return p.NodePort != 0 || p.Outside }) {
+		return nil
+	}
+	return row
+}
+
+func (p place) portOf(s *host.Service, vip netip.Addr, port corev1.ServicePort, list []*discoveryv1.EndpointSlice) host.ServicePort {
+	out := host.ServicePort{
+		VIP: netip.AddrPortFrom(vip, uint16(port.Port)), NodePort: uint16(port.NodePort),
+		Protocol: strings.ToLower(string(cmp.Or(port.Protocol, corev1.ProtocolTCP))),
+	}
+	endpoints := endpointsOf(list, port, vip.Is4())
+	all := usable(endpoints)
+	out.Live = len(all) > 0
+	out.Outside = slices.ContainsFunc(all, func(a netip.AddrPort) bool { return !p.isInside(a.Addr()) })
+	if out.Outside || s.Affinity > 0 && !s.Local {
+		out.Pick = all
+	}
+	if s.Local {
+		out.Here = usable(slices.DeleteFunc(endpoints, func(e endpoint) bool { return e.node != p.node }))
+	}
+	return out
+}
+
+func (p place) isInside(a netip.Addr) bool {
+	return slices.ContainsFunc(p.inside, func(n netip.Prefix) bool { return n.Contains(a) })
+}
+
+// endpoint is one endpoint of one port.
+type endpoint struct {
+	at           netip.AddrPort
+	node         string
+	ready, ended bool // ended: about to end, and still serving
+}
+
+// endpointsOf lists those of one port and family.
+func endpointsOf(list []*discoveryv1.EndpointSlice, port corev1.ServicePort, v4 bool) []endpoint {
+	var out []endpoint
+	for _, slice := range list {
+		number, ok := portIn(slice, port)
+		if !ok {
+			continue
+		}
+		for _, e := range slice.Endpoints {
+			if len(e.Addresses) == 0 {
+				continue
+			}
+			// The first address is the endpoint's: more are not defined (EndpointSlice API).
+			addr, ok := addrOf(e.Addresses[0])
+			if !ok || addr.Is4() != v4 {
+				continue
+			}
+			ready := is(e.Conditions.Ready, true) // absent means ready (EndpointConditions)
+			out = append(out, endpoint{
+				at: netip.AddrPortFrom(addr, number), node: value(e.NodeName), ready: ready,
+				ended: is(e.Conditions.Serving, ready) && is(e.Conditions.Terminating, false),
+			})
+		}
+	}
+	return out
+}
+
+// usable are the ready ones or, while there is none, those that still serve although they are about to end.
+func usable(endpoints []endpoint) []netip.AddrPort {
+	var ready, ended []netip.AddrPort
+	for _, e := range endpoints {
+		switch {
+		case e.ready:
+			ready = append(ready, e.at)
+		case e.ended:
+			ended = append(ended, e.at)
+		}
+	}
+	if len(ready) == 0 {
+		ready = ended
+	}
+	slices.SortFunc(ready, netip.AddrPort.Compare)
+	return slices.Compact(ready) // an endpoint may be in two slices for a moment
+}
+
+func portIn(slice *discoveryv1.EndpointSlice, port corev1.ServicePort) (uint16, bool) {
+	for _, p := range slice.Ports {
+		if p.Port != nil && value(p.Name) == port.Name && cmp.Or(value(p.Protocol), corev1.ProtocolTCP) == cmp.Or(port.Protocol, corev1.ProtocolTCP) {
+			return uint16(*p.Port), true
+		}
+	}
+	return 0, false
+}
+
+func clusterIPs(s *corev1.Service) []netip.Addr {
+	if s.Spec.Type == corev1.ServiceTypeExternalName {
+		return nil
+	}
+	return addrs(s.Spec.ClusterIPs)
+}
+
+// ingressOf are the addresses with which packets arrive; those of mode Proxy are the load balancer's own affair.
+func ingressOf(s *corev1.Service) []netip.Addr {
+	var texts []string
+	for _, i := range s.Status.LoadBalancer.Ingress {
+		if i.IPMode == nil || *i.IPMode == corev1.LoadBalancerIPModeVIP {
+			texts = append(texts, i.IP)
+		}
+	}
+	return addrs(texts)
+}
+
+// affinityOf is in seconds. The API server fills the time in.
+func affinityOf(spec *corev1.ServiceSpec) int32 {
+	if spec.SessionAffinity != corev1.ServiceAffinityClientIP {
+		return 0
+	}
+	if c := spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
+		return *c.ClientIP.TimeoutSeconds
+	}
+	return corev1.DefaultClientIPServiceAffinitySeconds
+}
+
+// addrs leaves out what is no address of one host: "None" of a headless Service, and mistakes.
+func addrs(texts []string) []netip.Addr {
+	var out []netip.Addr
+	for _, text := range texts {
+		if a, ok := addrOf(text); ok && !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func addrOf(text string) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(text)
+	if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() {
+		return netip.Addr{}, false
+	}
+	return a.Unmap(), true
+}
+
+func prefixesOf(texts []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range texts {
+		if p, err := netip.ParsePrefix(strings.TrimSpace(text)); err == nil && !p.Addr().Is4In6() {
+			out = append(out, p.Masked())
+		}
+	}
+	return out
+}
+
+func is(condition *bool, otherwise bool) bool {
+	if condition == nil {
+		return otherwise
+	}
+	return *condition
+}
+
+// value of an optional field.
+func value[T any](p *T) T {
+	if p == nil {
+		var none T
+		return none
+	}
+	return *p
+}
