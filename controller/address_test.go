@@ -235,3 +235,15 @@ func TestSubnetProblems(t *testing.T) {
 	}})
 	r.event("later", "spec.private is not supported yet")
 }
+
+// TestLaterAnnotations: what a Pod asks for in vain is said, and it runs all the same.
+func TestLaterAnnotations(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.readySubnet("ovn-default")
+	r.create(pod("default", "slow", "n1", map[string]string{
+		"ovn.kubernetes.io/ingress_rate": "10", "ovn.kubernetes.io/mirror": "false", "ovn.kubernetes.io/security_groups": "sg1",
+	}))
+	r.allocated("default", "slow")
+	r.event("slow", "not supported yet, without effect: annotation ovn.kubernetes.io/ingress_rate, ovn.kubernetes.io/security_groups")
+}

@@ -74,7 +74,7 @@ func TestServiceLatency(t *testing.T) {
 	l.untilVIP("default/web:tcp", web.Spec.ClusterIP+":80", "10.16.0.77:8080")
 	web.Spec.SessionAffinity = corev1.ServiceAffinityClientIP // no change of an endpoint
 	l.must(l.client.Update(t.Context(), web))
-	l.nb.Nbctl("--timeout=30", "wait-until", "Load_Balancer", "default/web:tcp", "options:affinity_timeout=10800")
+	l.nb.Nbctl("--timeout=30", "wait-until", "Load_Balancer", "default/web:tcp", "selection_fields=ip_src")
 	if n := l.mustOwn()[count] - before; n != 1 {
 		t.Errorf("%.0f changes are measured, want 1", n)
 	}

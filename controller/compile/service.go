@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,10 +9,6 @@ import (
 	"github.com/heddle-net/heddle/ovs/nb"
 	"github.com/heddle-net/heddle/ovs/nb/db"
 )
-
-// maxAffinity is the longest time in seconds for which OVN keeps a client at its endpoint (ovn-nb(5), affinity_timeout).
-// Kubernetes allows a day.
-const maxAffinity = 65535
 
 // service wants one load balancer for each protocol of the Service, in the group that all switches of the VPC use. What a VIP
 // leads to is chosen where the packet starts. A VIP without endpoints refuses connections at once.
@@ -34,7 +29,8 @@ func service(v *state.View, key string, out *Output) {
 		out.Row(nb.Row{
 			ID: key + ":" + protocol,
 			Model: &db.LoadBalancer{
-				Name: key + ":" + protocol, Protocol: &protocol, Vips: vips, Options: loadBalancerOptions(obj, protocol),
+				Name: key + ":" + protocol, Protocol: &protocol, Vips: vips, Options: loadBalancerOptions(protocol),
+				SelectionFields: selectionFields(obj),
 			},
 			In: []nb.Edge{{Parent: balancers(v.Config().DefaultVpc), Column: "load_balancer"}},
 		})
@@ -43,15 +39,30 @@ func service(v *state.View, key string, out *Output) {
 
 // loadBalancerOptions (ovn-nb(5), Load_Balancer options): a UDP flow to an endpoint that is gone has to be cut, or its client
 // would go on sending there; a TCP connection to an endpoint that is about to end lives on.
-func loadBalancerOptions(obj *state.Service, protocol string) map[string]string {
+func loadBalancerOptions(protocol string) map[string]string {
 	options := map[string]string{"reject": "true"}
 	if protocol == db.LoadBalancerProtocolUDP {
 		options["ct_flush"] = "true"
 	}
-	if obj.Affinity > 0 {
-		options["affinity_timeout"] = fmt.Sprint(min(obj.Affinity, maxAffinity))
-	}
 	return options
+}
+
+// selectionFields lets the client's address alone choose the endpoint where the Service wants affinity (ovn-nb(5), Load_Balancer
+// selection_fields; nil is all of a connection's addresses and ports). The option affinity_timeout would forget a client after a time, but
+// OVN drops the packet by which it learns one (ovn-northd(8), "LB affinity learn"): a client's first connection then hangs for a second
+// at best, and for good with the user-space datapath, whose connection tracking translates what is sent again before it is looked up.
+func selectionFields(obj *state.Service) []db.LoadBalancerSelectionFields {
+	if !obj.Affinity {
+		return nil
+	}
+	var fields []db.LoadBalancerSelectionFields
+	if slices.ContainsFunc(obj.VIPs, netip.Addr.Is4) {
+		fields = append(fields, db.LoadBalancerSelectionFieldsIPSrc)
+	}
+	if slices.ContainsFunc(obj.VIPs, netip.Addr.Is6) {
+		fields = append(fields, db.LoadBalancerSelectionFieldsIpv6Src)
+	}
+	return fields
 }
 
 // vipsOf maps each address and port of the Service to its endpoints of the same family.

@@ -117,6 +117,7 @@ const (
 	reasonInvalidPod    = "ValidatePodNetworkFailed"
 	reasonPortFailed    = "CreatePortFailed"
 	reasonNodeConflict  = "NodeAddressConflict"
+	reasonUnsupported   = "NotSupported"
 )
 
 // explain starts a conflict's message with the word that Kube-OVN's users and tests look for.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -48,6 +49,9 @@ func (a *Addresses) pod(ctx context.Context, req reconcile.Request) error {
 	lease, subnet, err := a.give(ctx, req, &obj, h, subnets, want)
 	if err != nil || subnet == "" {
 		return err
+	}
+	if keys := v1.UnsupportedAnnotations(obj.Annotations); len(keys) > 0 && obj.Annotations[v1.AnnotationAllocated] != v1.AnnotationTrue {
+		a.warn(req, &obj, reasonUnsupported, "not supported yet, without effect: annotation "+strings.Join(keys, ", "))
 	}
 	return a.annotate(ctx, req, &obj, a.podAnnotations(subnet, lease))
 }

@@ -15,7 +15,7 @@ import (
 
 // Service converts a Service; nil when it has no address of its own: a headless one, an ExternalName, one without ports.
 func Service(obj *corev1.Service) *state.Service {
-	s := &state.Service{Namespace: obj.Namespace, Name: obj.Name, VIPs: vipsOf(obj), Affinity: affinityOf(&obj.Spec)}
+	s := &state.Service{Namespace: obj.Namespace, Name: obj.Name, VIPs: vipsOf(obj), Affinity: obj.Spec.SessionAffinity == corev1.ServiceAffinityClientIP}
 	if p := obj.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
 		s.Unsupported = append(s.Unsupported, "internalTrafficPolicy")
 	}
@@ -48,17 +48,6 @@ func vipsOf(obj *corev1.Service) []netip.Addr {
 	}
 	slices.SortFunc(vips, netip.Addr.Compare)
 	return slices.Compact(vips)
-}
-
-// affinityOf is the seconds for which a client stays with its endpoint. The API server fills the time in.
-func affinityOf(spec *corev1.ServiceSpec) int32 {
-	if spec.SessionAffinity != corev1.ServiceAffinityClientIP {
-		return 0
-	}
-	if c := spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
-		return *c.ClientIP.TimeoutSeconds
-	}
-	return corev1.DefaultClientIPServiceAffinitySeconds
 }
 
 func protocolOf(p corev1.Protocol) (string, bool) {

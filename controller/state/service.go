@@ -11,10 +11,9 @@ type Service struct {
 	Namespace string
 	Name      string
 	// VIPs are all addresses under which Pods reach it: cluster IPs, external IPs, and those of load balancers.
-	VIPs  []netip.Addr
-	Ports []ServicePort
-	// Affinity is the time in seconds for which a client stays with its endpoint; 0 is no affinity.
-	Affinity int32
+	VIPs     []netip.Addr
+	Ports    []ServicePort
+	Affinity bool // a client stays with its endpoint
 	// Unsupported names the fields that are set and that Heddle does not implement yet; the Service is served without them.
 	Unsupported []string
 }

@@ -96,3 +96,21 @@ func asked(tables ...[]feature) []string {
 	}
 	return fields
 }
+
+// laterAnnotations are those of a Pod, without the prefix, that ask for a feature which Heddle does not have yet.
+var laterAnnotations = []string{
+	"aaps", "activation_strategy", "bgp", "default_route", "dhcp-v4-options", "dhcp-v6-options", "egress_burst", "egress_rate", "eip",
+	"ingress_burst", "ingress_rate", "ip_family", "ip_pool", "jitter", "latency", "layer2_forward", "limit", "loss", "mirror",
+	"north_gateway", "port_security", "port_vips", "routes", "security_groups", "snat", "vip",
+}
+
+// UnsupportedAnnotations lists the annotations of a Pod that ask for something which Heddle cannot do yet.
+func UnsupportedAnnotations(annotations map[string]string) []string {
+	var keys []string
+	for _, name := range laterAnnotations {
+		if value := annotations[AnnotationPrefix+name]; value != "" && value != "false" {
+			keys = append(keys, AnnotationPrefix+name)
+		}
+	}
+	return keys
+}
