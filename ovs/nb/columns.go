@@ -80,7 +80,7 @@ var tables = buildTables([]Table{
 		{Name: "addresses", Members: true},
 	}},
 	{Name: db.LoadBalancerTable, Key: "name", Root: true, model: &db.LoadBalancer{}, Columns: []Column{
-		{Name: "vips"}, {Name: "protocol"}, {Name: "options"},
+		{Name: "vips"}, {Name: "protocol"}, {Name: "options"}, {Name: "selection_fields"},
 	}},
 	{Name: db.LoadBalancerGroupTable, Key: "name", Root: true, model: &db.LoadBalancerGroup{}},
 	{Name: db.ACLTable, model: &db.ACL{}, Columns: []Column{

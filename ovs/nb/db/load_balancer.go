@@ -8,23 +8,33 @@ import "github.com/ovn-kubernetes/libovsdb/model"
 const LoadBalancerTable = "Load_Balancer"
 
 type (
-	LoadBalancerProtocol = string
+	LoadBalancerProtocol        = string
+	LoadBalancerSelectionFields = string
 )
 
 var (
-	LoadBalancerProtocolTCP  LoadBalancerProtocol = "tcp"
-	LoadBalancerProtocolUDP  LoadBalancerProtocol = "udp"
-	LoadBalancerProtocolSCTP LoadBalancerProtocol = "sctp"
+	LoadBalancerProtocolTCP            LoadBalancerProtocol        = "tcp"
+	LoadBalancerProtocolUDP            LoadBalancerProtocol        = "udp"
+	LoadBalancerProtocolSCTP           LoadBalancerProtocol        = "sctp"
+	LoadBalancerSelectionFieldsEthSrc  LoadBalancerSelectionFields = "eth_src"
+	LoadBalancerSelectionFieldsEthDst  LoadBalancerSelectionFields = "eth_dst"
+	LoadBalancerSelectionFieldsIPSrc   LoadBalancerSelectionFields = "ip_src"
+	LoadBalancerSelectionFieldsIPDst   LoadBalancerSelectionFields = "ip_dst"
+	LoadBalancerSelectionFieldsIpv6Src LoadBalancerSelectionFields = "ipv6_src"
+	LoadBalancerSelectionFieldsIpv6Dst LoadBalancerSelectionFields = "ipv6_dst"
+	LoadBalancerSelectionFieldsTpSrc   LoadBalancerSelectionFields = "tp_src"
+	LoadBalancerSelectionFieldsTpDst   LoadBalancerSelectionFields = "tp_dst"
 )
 
 // LoadBalancer defines an object in Load_Balancer table
 type LoadBalancer struct {
-	UUID        string                `ovsdb:"_uuid"`
-	ExternalIDs map[string]string     `ovsdb:"external_ids"`
-	Name        string                `ovsdb:"name"`
-	Options     map[string]string     `ovsdb:"options"`
-	Protocol    *LoadBalancerProtocol `ovsdb:"protocol" validate:"omitempty,oneof='tcp' 'udp' 'sctp'"`
-	Vips        map[string]string     `ovsdb:"vips"`
+	UUID            string                        `ovsdb:"_uuid"`
+	ExternalIDs     map[string]string             `ovsdb:"external_ids"`
+	Name            string                        `ovsdb:"name"`
+	Options         map[string]string             `ovsdb:"options"`
+	Protocol        *LoadBalancerProtocol         `ovsdb:"protocol" validate:"omitempty,oneof='tcp' 'udp' 'sctp'"`
+	SelectionFields []LoadBalancerSelectionFields `ovsdb:"selection_fields" validate:"dive,oneof='eth_src' 'eth_dst' 'ip_src' 'ip_dst' 'ipv6_src' 'ipv6_dst' 'tp_src' 'tp_dst'"`
+	Vips            map[string]string             `ovsdb:"vips"`
 }
 
 func (a *LoadBalancer) GetUUID() string {
@@ -117,6 +127,34 @@ func equalLoadBalancerProtocol(a, b *LoadBalancerProtocol) bool {
 	return *a == *b
 }
 
+func (a *LoadBalancer) GetSelectionFields() []LoadBalancerSelectionFields {
+	return a.SelectionFields
+}
+
+func copyLoadBalancerSelectionFields(a []LoadBalancerSelectionFields) []LoadBalancerSelectionFields {
+	if a == nil {
+		return nil
+	}
+	b := make([]LoadBalancerSelectionFields, len(a))
+	copy(b, a)
+	return b
+}
+
+func equalLoadBalancerSelectionFields(a, b []LoadBalancerSelectionFields) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for i, v := range a {
+		if b[i] != v {
+			return false
+		}
+	}
+	return true
+}
+
 func (a *LoadBalancer) GetVips() map[string]string {
 	return a.Vips
 }
@@ -152,6 +190,7 @@ func (a *LoadBalancer) DeepCopyInto(b *LoadBalancer) {
 	b.ExternalIDs = copyLoadBalancerExternalIDs(a.ExternalIDs)
 	b.Options = copyLoadBalancerOptions(a.Options)
 	b.Protocol = copyLoadBalancerProtocol(a.Protocol)
+	b.SelectionFields = copyLoadBalancerSelectionFields(a.SelectionFields)
 	b.Vips = copyLoadBalancerVips(a.Vips)
 }
 
@@ -176,6 +215,7 @@ func (a *LoadBalancer) Equals(b *LoadBalancer) bool {
 		a.Name == b.Name &&
 		equalLoadBalancerOptions(a.Options, b.Options) &&
 		equalLoadBalancerProtocol(a.Protocol, b.Protocol) &&
+		equalLoadBalancerSelectionFields(a.SelectionFields, b.SelectionFields) &&
 		equalLoadBalancerVips(a.Vips, b.Vips)
 }
 
