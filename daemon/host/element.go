@@ -15,11 +15,15 @@ const (
 	fieldSeparator = " . "
 )
 
-// typeOf are the types that nft(8) only takes as expressions, since "integer" alone has no size. "tcp dport" is a port of any protocol
-// here: with "th dport", nft 1.0.6 and 1.1.3 cannot read the map back ("conflicting protocols specified: ip vs. th").
-var typeOf = map[string]string{
-	typeSlotV4: "ip daddr . meta l4proto . tcp dport . numgen random mod 2", typeTargetV4: "ip daddr . tcp dport",
-	typeSlotV6: "ip6 daddr . meta l4proto . tcp dport . numgen random mod 2", typeTargetV6: "ip6 daddr . tcp dport",
+// expressions are the types of a map with slots, which nft(8) only takes as expressions, since "integer" alone has no size. A rule
+// that uses the map takes over the protocol of the value's port, so there is a map for each protocol; with "th dport", nft
+// 1.0.6 and 1.1.3 cannot read the map back ("conflicting protocols specified: ip vs. th").
+func (s Set) expressions() string {
+	ip := "ip"
+	if s.Type == typeSlotV6 {
+		ip = "ip6"
+	}
+	return fmt.Sprintf("%[1]s daddr . meta l4proto . %[2]s dport . numgen random mod 2 : %[1]s daddr . %[2]s dport", ip, s.Ports)
 }
 
 // text is an element as nft would write it.

@@ -101,8 +101,8 @@ func addSet(tx *knftables.Transaction, s Set) {
 		return
 	}
 	m := &knftables.Map{Name: s.Name, Type: s.Type + " : " + s.Data, Flags: flags}
-	if expression, ok := typeOf[s.Type]; ok {
-		m.Type, m.TypeOf = "", expression+" : "+typeOf[s.Data]
+	if s.Ports != "" {
+		m.Type, m.TypeOf = "", s.expressions()
 	}
 	if s.Dynamic {
 		m.Flags = append(m.Flags, knftables.DynamicFlag, knftables.TimeoutFlag)

@@ -49,8 +49,8 @@ const (
 	mapClusterIP   = "cluster-ip"      // frontend → ClusterIP and port, behind which OVN chooses
 	mapPickAny     = "pick-any"        // frontend → the chain that chooses among all endpoints
 	mapPickLocal   = "pick-local"      // the same among the endpoints of this node, for clients from outside
-	mapAny         = "endpoints-any"   // frontend and slot → endpoint
-	mapLocal       = "endpoints-local" // frontend and slot → endpoint
+	mapAny         = "endpoints-any"   // frontend and slot → endpoint; "-tcp" and so on follows
+	mapLocal       = "endpoints-local" // the same for mapPickLocal
 	setMasquerade  = "masquerade"      // frontends whose clients' addresses are not kept
 	setRefused     = "refused"         // frontends without an endpoint
 	setRestricted  = "restricted"      // frontends that not everybody may use
@@ -115,7 +115,7 @@ func (t *serviceTables) port(s *Service, p ServicePort) {
 		return
 	}
 	if key, ok := t.claim(s, p, p.VIP); ok {
-		t.pick(mapPickAny, mapAny, key, p.Pick)
+		t.pick(mapPickAny, mapAny, key, p.Protocol, p.Pick)
 		t.add(setMasquerade, key)
 		t.remember(s, key)
 	}
@@ -138,12 +138,12 @@ func (t *serviceTables) external(s *Service, p ServicePort, at netip.AddrPort, r
 		t.add(setRefused, key)
 		return
 	case len(p.Pick) > 0:
-		t.pick(mapPickAny, mapAny, key, p.Pick)
+		t.pick(mapPickAny, mapAny, key, p.Protocol, p.Pick)
 	default:
 		t.add(mapClusterIP, key+" : "+target(p.VIP))
 	}
 	if s.Local {
-		t.pick(mapPickLocal, mapLocal, key, p.Here)
+		t.pick(mapPickLocal, mapLocal, key, p.Protocol, p.Here)
 	} else {
 		t.add(setMasquerade, key)
 	}
@@ -183,7 +183,7 @@ func (t *serviceTables) restrict(key string, ranges []netip.Prefix) {
 }
 
 // pick lets a frontend choose among endpoints with equal chances: the chain of their number draws a slot.
-func (t *serviceTables) pick(frontends, slots, key string, endpoints []netip.AddrPort) {
+func (t *serviceTables) pick(frontends, slots, key, protocol string, endpoints []netip.AddrPort) {
 	if len(endpoints) == 0 {
 		t.add(frontends, key+" : "+verdictDrop)
 		return
@@ -191,12 +191,17 @@ func (t *serviceTables) pick(frontends, slots, key string, endpoints []netip.Add
 	name := frontends + "-" + strconv.Itoa(len(endpoints)) + t.suffix
 	t.add(frontends, key+" : goto "+name)
 	for i, e := range endpoints {
-		t.add(slots, key+fieldSeparator+strconv.Itoa(i)+" : "+target(e))
+		t.add(slots+"-"+protocol, key+fieldSeparator+strconv.Itoa(i)+" : "+target(e))
 	}
-	ip := ipWord(t.family)
-	t.chains[name] = Chain{Name: name, Rules: []Rule{newRule(fmt.Sprintf("dnat %s to %s daddr . meta l4proto . th dport . numgen random mod %d map @%s%s",
-		ip, ip, len(endpoints), slots, t.suffix))}}
+	var draw []string
+	for _, p := range slotProtocols {
+		draw = append(draw, fmt.Sprintf("meta l4proto %[1]s dnat %[2]s to %[2]s daddr . meta l4proto . th dport . numgen random mod %[3]d map @%[4]s-%[1]s%[5]s",
+			p, ipWord(t.family), len(endpoints), slots, t.suffix))
+	}
+	t.chains[name] = Chain{Name: name, Rules: rules(draw)}
 }
+
+var slotProtocols = []string{"tcp", "udp", "sctp"}
 
 // remember notes where a client of a frontend went. The element says the time, so a new connection begins it anew.
 func (t *serviceTables) remember(s *Service, key string) {
@@ -222,14 +227,15 @@ func (t *serviceTables) sets() []Set {
 		{Name: mapClusterIP, Type: frontend, Data: to},
 		{Name: mapPickAny, Type: frontend, Data: dataVerdict},
 		{Name: mapPickLocal, Type: frontend, Data: dataVerdict},
-		{Name: mapAny, Type: slot, Data: to},
-		{Name: mapLocal, Type: slot, Data: to},
 		{Name: setMasquerade, Type: frontend},
 		{Name: setRefused, Type: frontend},
 		{Name: setRestricted, Type: frontend},
 		{Name: setSources, Type: frontend + fieldSeparator + addr, Interval: true},
 		{Name: mapAffinityFor, Type: frontend, Data: dataVerdict},
 		{Name: mapAffinity, Type: addr + fieldSeparator + frontend, Data: to, Dynamic: true},
+	}
+	for _, p := range slotProtocols {
+		out = append(out, Set{Name: mapAny + "-" + p, Type: slot, Data: to, Ports: p}, Set{Name: mapLocal + "-" + p, Type: slot, Data: to, Ports: p})
 	}
 	for i := range out {
 		out[i].Elements = t.elements[out[i].Name]

@@ -1,0 +1,445 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// serve answers on an address with that address and the client's, and stops with the test.
+func (r *rig) serve(netns, protocol, at string) {
+	r.t.Helper()
+	err := in(netns, func() error {
+		if protocol == "udp" {
+			c, err := net.ListenPacket("udp", at)
+			if err == nil {
+				r.t.Cleanup(func() { c.Close() })
+				go answerUDP(c, at)
+			}
+			return err
+		}
+		l, err := net.Listen("tcp", at)
+		if err == nil {
+			r.t.Cleanup(func() { l.Close() })
+			go answerTCP(l, at)
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Fatalf("serve %s %s: %v", protocol, at, err)
+	}
+}
+
+func answerUDP(c net.PacketConn, at string) {
+	buf := make([]byte, 16)
+	for {
+		_, from, err := c.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		_, _ = c.WriteTo([]byte(at+" "+hostOf(from)), from)
+	}
+}
+
+func answerTCP(l net.Listener, at string) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = c.Write([]byte(at + " " + hostOf(c.RemoteAddr())))
+		c.Close()
+	}
+}
+
+func hostOf(a net.Addr) string {
+	host, _, _ := net.SplitHostPort(a.String())
+	return host
+}
+
+// connect opens a client's socket.
+func connect(netns, from, protocol, to string) (c net.Conn, err error) {
+	err = in(netns, func() error {
+		d := net.Dialer{Timeout: patience}
+		if ip := net.ParseIP(from); from != "" && protocol == "udp" {
+			d.LocalAddr = &net.UDPAddr{IP: ip}
+		} else if from != "" {
+			d.LocalAddr = &net.TCPAddr{IP: ip}
+		}
+		c, err = d.Dial(protocol, to)
+		return err
+	})
+	return c, err
+}
+
+// patience with answers that are not to come; those that come need milliseconds, but the first when neighbours are looked up.
+const patience = 700 * time.Millisecond
+
+// say is one question: who answers, and whom it saw ask; or "refused" or "nothing".
+func say(netns, from, protocol, to string) string {
+	c, err := connect(netns, from, protocol, to)
+	if err != nil {
+		return outcome(err)
+	}
+	defer c.Close()
+	return talk(c)
+}
+
+func talk(c net.Conn) string {
+	_ = c.SetDeadline(time.Now().Add(patience))
+	buf := make([]byte, 100)
+	if _, udp := c.(*net.UDPConn); udp {
+		if _, err := c.Write([]byte("?")); err != nil {
+			return outcome(err)
+		}
+		n, err := c.Read(buf)
+		if err != nil {
+			return outcome(err)
+		}
+		return string(buf[:n])
+	}
+	b, err := io.ReadAll(c)
+	if err != nil {
+		return outcome(err)
+	}
+	return string(b)
+}
+
+func outcome(err error) string {
+	var late net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.As(err, &late) && late.Timeout(), errors.Is(err, syscall.EPERM): // how a drop at the output hook reads
+		return "nothing"
+	}
+	return err.Error()
+}
+
+func ports(list ...string) (out []netip.AddrPort) {
+	for _, text := range list {
+		out = append(out, netip.MustParseAddrPort(text))
+	}
+	return out
+}
+
+// serviceInput has Services of all kinds; 10.96.0.10 and fd00:10:96::10 are ClusterIPs that the Pods' side answers for, in OVN's place.
+func serviceInput() Input {
+	in := dualInput()
+	in.OwnIPs = []string{"192.0.2.1", "2001:db8:1::1"}
+	v4, v6 := ports("10.96.0.10:80")[0], ports("[fd00:10:96::10]:80")[0]
+	here4, here6 := ports("10.16.0.5:8080"), ports("[fd00:10:16::5]:8080")
+	both := func(edit func(p *ServicePort, own []netip.AddrPort)) (out []ServicePort) {
+		for _, protocol := range []string{"tcp", "udp"} {
+			a, b := ServicePort{VIP: v4, Protocol: protocol, Live: true}, ServicePort{VIP: v6, Protocol: protocol, Live: true}
+			edit(&a, here4)
+			edit(&b, here6)
+			out = append(out, a, b)
+		}
+		return out
+	}
+	in.Services = []*Service{
+		{Name: "default/cluster", ExternalIPs: []netip.Addr{netip.MustParseAddr("203.0.113.80")}, Ports: both(func(p *ServicePort, _ []netip.AddrPort) { p.NodePort = 30080 })},
+		{Name: "default/empty", Ports: both(func(p *ServicePort, _ []netip.AddrPort) { p.NodePort, p.Live = 30081, false })},
+		{Name: "default/local", Local: true, Ports: both(func(p *ServicePort, own []netip.AddrPort) { p.NodePort, p.Here = 30082, own })},
+		{Name: "default/local-elsewhere", Local: true, Ports: both(func(p *ServicePort, _ []netip.AddrPort) { p.NodePort = 30083 })},
+		{
+			Name: "default/restricted", Ingress: []netip.Addr{netip.MustParseAddr("203.0.113.81")},
+			SourceRanges: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, Ports: both(func(*ServicePort, []netip.AddrPort) {}),
+		},
+		{Name: "default/sticky", Affinity: 60, Ports: []ServicePort{{
+			VIP: v4, Protocol: "tcp", NodePort: 30084, Live: true, Pick: ports("10.16.0.5:8080", "10.16.0.6:8080", "10.16.0.7:8080"),
+		}}},
+		{Name: "default/kubernetes", Ports: []ServicePort{
+			{VIP: ports("10.96.0.1:443")[0], Protocol: "tcp", NodePort: 30085, Live: true, Outside: true, Pick: ports("192.0.2.1:6443")},
+			{VIP: ports("10.96.0.1:444")[0], Protocol: "tcp", NodePort: 30086, Live: true, Outside: true, Pick: ports("192.0.2.2:6443")},
+		}},
+	}
+	return in
+}
+
+// newServiceRig has endpoints, ClusterIPs and clients.
+func newServiceRig(t *testing.T) (r *rig, h *Host, stop func(), pods string) {
+	r = newRig(t, DatapathNetdev)
+	h, stop = r.start(ptr(serviceInput()))
+	r.untilReady(h)
+	pods = r.connectPods()
+	r.lines(pods, `
+		ip addr add 10.16.0.6/32 dev lo
+		ip addr add 10.16.0.7/32 dev lo
+		ip addr add 10.96.0.10/32 dev lo
+		ip addr add fd00:10:96::10/128 dev lo`)
+	r.lines(r.outside, `
+		ip addr add 198.51.100.11/32 dev lo
+		ip route add 203.0.113.0/24 via 192.0.2.1`)
+	for _, protocol := range []string{"tcp", "udp"} {
+		for _, at := range []string{"10.96.0.10:80", "[fd00:10:96::10]:80", "10.16.0.5:8080", "10.16.0.6:8080", "10.16.0.7:8080", "[fd00:10:16::5]:8080"} {
+			r.serve(pods, protocol, at)
+		}
+	}
+	r.serve("", "tcp", "192.0.2.1:6443")
+	r.serve(r.outside, "tcp", "192.0.2.2:6443")
+	// Neighbours are looked up by packets that may be lost.
+	r.ask(r.outside, "198.51.100.10", pods, "10.16.0.5")
+	r.ask(r.outside, "2001:db8:2::10", pods, "fd00:10:16::5")
+	return r, h, stop, pods
+}
+
+// TestServicePackets asks at the node's frontends, from all sides: who answers, and whom did it see?
+func TestServicePackets(t *testing.T) {
+	r, _, stop, pods := newServiceRig(t)
+	for _, protocol := range []string{"tcp", "udp"} {
+		for _, c := range []struct{ what, netns, from, to, want string }{
+			{"NodePort, policy Cluster", r.outside, "198.51.100.10", "192.0.2.1:30080", "10.96.0.10:80 100.64.0.2"},
+			{"NodePort, policy Cluster", r.outside, "2001:db8:2::10", "[2001:db8:1::1]:30080", "[fd00:10:96::10]:80 fd00:100:64::2"},
+			{"external address", r.outside, "198.51.100.10", "203.0.113.80:80", "10.96.0.10:80 100.64.0.2"},
+			{"NodePort from the node", "", "", "192.0.2.1:30080", "10.96.0.10:80 100.64.0.2"},
+			{"NodePort from the node", "", "", "[2001:db8:1::1]:30080", "[fd00:10:96::10]:80 fd00:100:64::2"},
+			{"external address from the node", "", "", "203.0.113.80:80", "10.96.0.10:80 100.64.0.2"},
+			{"NodePort from a Pod", pods, "10.16.0.5", "192.0.2.1:30080", "10.96.0.10:80 100.64.0.2"},
+			{"NodePort at loopback", "", "", "127.0.0.1:30080", "refused"},
+			{"no endpoint", r.outside, "198.51.100.10", "192.0.2.1:30081", "refused"},
+			{"no endpoint", r.outside, "2001:db8:2::10", "[2001:db8:1::1]:30081", "refused"},
+			{"policy Local", r.outside, "198.51.100.10", "192.0.2.1:30082", "10.16.0.5:8080 198.51.100.10"},
+			{"policy Local", r.outside, "2001:db8:2::10", "[2001:db8:1::1]:30082", "[fd00:10:16::5]:8080 2001:db8:2::10"},
+			{"policy Local, from the node", "", "", "192.0.2.1:30082", "10.96.0.10:80 100.64.0.2"},
+			{"policy Local, from a Pod", pods, "10.16.0.5", "192.0.2.1:30082", "10.96.0.10:80 100.64.0.2"},
+			{"policy Local, endpoints elsewhere", r.outside, "198.51.100.10", "192.0.2.1:30083", "nothing"},
+			{"allowed source", r.outside, "198.51.100.10", "203.0.113.81:80", "10.96.0.10:80 100.64.0.2"},
+			{"other source", r.outside, "192.0.2.2", "203.0.113.81:80", "nothing"},
+			{"other source, the node", "", "", "203.0.113.81:80", "nothing"},
+		} {
+			if got := say(c.netns, c.from, protocol, c.to); got != c.want {
+				t.Errorf("%s: %s from %q to %s: %s, want %s", c.what, protocol, c.from, c.to, got, c.want)
+			}
+		}
+	}
+	for _, c := range []struct{ what, netns, from, to, want string }{
+		{"no endpoint, from the node", "", "", "192.0.2.1:30081", "refused"}, // of UDP, the write fails with EPERM
+		{"endpoint is the node itself", "", "", "10.96.0.1:443", "192.0.2.1:6443 100.64.0.2"},
+		{"endpoint is another node", "", "", "10.96.0.1:444", "192.0.2.2:6443 192.0.2.1"},
+		{"NodePort, endpoint is the node itself", r.outside, "198.51.100.10", "192.0.2.1:30085", "192.0.2.1:6443 198.51.100.10"},
+		{"NodePort, endpoint is another node", r.outside, "198.51.100.10", "192.0.2.1:30086", "192.0.2.2:6443 192.0.2.1"},
+	} {
+		if got := say(c.netns, c.from, "tcp", c.to); got != c.want {
+			t.Errorf("%s: %s, want %s", c.what, got, c.want)
+		}
+	}
+	r.quiet()
+	stop()
+	r.restartDoesNothing(serviceInput())
+}
+
+// TestServiceBeforeOVN reaches the API server by its Service while the node has no join address and no ovn0.
+func TestServiceBeforeOVN(t *testing.T) {
+	r := newRig(t, DatapathKernel)
+	r.ovs.fail.Store(true)
+	input := serviceInput()
+	input.IP, input.MAC, input.CIDR, input.Gateway = "", "", "", ""
+	r.start(&input)
+	r.until("the table", func() bool { return r.has("10.96.0.1", "nft", "list", "map", "inet", "heddle", "endpoints-any-tcp-v4") })
+	r.serve("", "tcp", "192.0.2.1:6443")
+	r.serve(r.outside, "tcp", "192.0.2.2:6443")
+	for to, want := range map[string]string{"10.96.0.1:443": "192.0.2.1:6443 192.0.2.1", "10.96.0.1:444": "192.0.2.2:6443 192.0.2.1"} {
+		if got := say("", "", "tcp", to); got != want {
+			t.Errorf("%s: %s, want %s", to, got, want)
+		}
+	}
+}
+
+// TestServiceAffinity: a client stays with its endpoint until that is gone, clients differ, and the endpoints' load is shared.
+func TestServiceAffinity(t *testing.T) {
+	r, h, _, _ := newServiceRig(t)
+	ask := func(from string) string {
+		answer := say(r.outside, from, "tcp", "192.0.2.1:30084")
+		endpoint, source, _ := strings.Cut(answer, " ")
+		if source != "100.64.0.2" {
+			t.Fatalf("from %s: %s", from, answer)
+		}
+		return endpoint
+	}
+	seen := map[string]int{}
+	for i := range 30 {
+		r.lines(r.outside, fmt.Sprintf("ip addr add 198.51.100.%d/32 dev lo", 100+i))
+		from := fmt.Sprintf("198.51.100.%d", 100+i)
+		first := ask(from)
+		seen[first]++
+		if again := ask(from); again != first {
+			t.Errorf("%s went to %s, then to %s", from, first, again)
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("30 clients went to %v", seen)
+	}
+	stay := ask("198.51.100.10")
+	for range 20 {
+		if now := ask("198.51.100.10"); now != stay {
+			t.Fatalf("went to %s, then to %s", stay, now)
+		}
+	}
+	input := serviceInput()
+	s := *input.Services[5]
+	s.Ports = slices.Clone(s.Ports)
+	s.Ports[0].Pick = slices.DeleteFunc(slices.Clone(s.Ports[0].Pick), func(a netip.AddrPort) bool { return a.String() == stay })
+	input.Services[5] = &s
+	h.Update(input)
+	ip, _, _ := strings.Cut(stay, ":")
+	r.until("nobody is remembered at "+stay, func() bool {
+		return !r.has(": "+ip+" . 8080", "nft", "list", "table", "inet", "heddle")
+	})
+	if now := ask("198.51.100.10"); now == stay {
+		t.Errorf("still goes to %s, which is gone", stay)
+	}
+}
+
+// TestServiceFlows keeps one UDP socket while its endpoint goes: its next datagrams reach another one within a second.
+func TestServiceFlows(t *testing.T) {
+	r, h, _, _ := newServiceRig(t)
+	c, err := connect(r.outside, "198.51.100.10", "udp", "192.0.2.1:30082")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := talk(c); got != "10.16.0.5:8080 198.51.100.10" {
+		t.Fatal(got)
+	}
+	change := func(here []netip.AddrPort) Input {
+		input := serviceInput()
+		s := *input.Services[2]
+		s.Ports = slices.Clone(s.Ports)
+		s.Ports[2].Here = here // UDP, IPv4
+		input.Services[2] = &s
+		return input
+	}
+	began := time.Now()
+	h.Update(change(ports("10.16.0.6:8080")))
+	r.untilReport("cut", func(Report) bool {
+		return slices.ContainsFunc(r.operations(), func(op string) bool { return strings.HasPrefix(op, "conntrack delete udp") })
+	})
+	took := time.Since(began)
+	if got := talk(c); got != "10.16.0.6:8080 198.51.100.10" {
+		t.Errorf("after its endpoint went, the socket hears %s", got)
+	}
+	t.Logf("a flow is cut %s after the change", took.Round(time.Millisecond))
+	if took > time.Second {
+		t.Errorf("the flow was cut after %s", took)
+	}
+	r.mark()
+	input := serviceInput()
+	input.Services = slices.Delete(input.Services, 2, 3)
+	h.Update(input)
+	r.until("the flow to a Service that is gone is cut", func() bool {
+		return !r.has("dport=30082", "conntrack", "-L", "-p", "udp", "--orig-dst", "192.0.2.1")
+	})
+}
+
+// TestServiceFlowsOfAnotherLife: an endpoint that went while no daemon ran.
+func TestServiceFlowsOfAnotherLife(t *testing.T) {
+	r, _, stop, _ := newServiceRig(t)
+	if got := say(r.outside, "198.51.100.10", "udp", "192.0.2.1:30082"); got != "10.16.0.5:8080 198.51.100.10" {
+		t.Fatal(got)
+	}
+	stop()
+	h, stop := r.start(ptr(serviceInput()))
+	r.untilReady(h)
+	stop()
+	if !r.has("dport=30082", "conntrack", "-L", "-p", "udp", "--orig-dst", "192.0.2.1") {
+		t.Error("a restart cut a flow to an endpoint that is there")
+	}
+	// By hand, what a daemon did that was killed before it could cut flows.
+	r.lines("", `
+		nft delete element inet heddle endpoints-local-udp-v4 { 192.0.2.1 . udp . 30082 . 0 }
+		nft add element inet heddle endpoints-local-udp-v4 { 192.0.2.1 . udp . 30082 . 0 : 10.16.0.6 . 8080 }`)
+	input := serviceInput()
+	s := *input.Services[2]
+	s.Ports = slices.Clone(s.Ports)
+	s.Ports[2].Here = ports("10.16.0.6:8080")
+	input.Services[2] = &s
+	r.start(&input)
+	r.until("the flow is cut", func() bool {
+		return !r.has("dport=30082", "conntrack", "-L", "-p", "udp", "--orig-dst", "192.0.2.1")
+	})
+	if ops := r.operations(); len(ops) != 1 {
+		t.Errorf("operations %q, want the cut alone", ops)
+	}
+}
+
+// TestServiceRepair takes elements, a map and a chain away.
+func TestServiceRepair(t *testing.T) {
+	r, _, _, _ := newServiceRig(t)
+	for _, c := range []struct{ damage, want string }{
+		{"nft delete element inet heddle cluster-ip-v4 { 192.0.2.1 . tcp . 30080 }", "192.0.2.1 . tcp . 30080 : 10.96.0.10 . 80"},
+		{"nft delete element inet heddle refused-v6 { 2001:db8:1::1 . udp . 30081 }", "2001:db8:1::1 . udp . 30081"},
+		{"nft delete element inet heddle allowed-sources-v4 { 203.0.113.81 . tcp . 80 . 198.51.100.0/24 }", "203.0.113.81 . tcp . 80 . 198.51.100.0/24"},
+		{"nft flush map inet heddle pick-local-v4", "192.0.2.1 . tcp . 30082 : goto pick-local-1-v4"},
+		{"nft flush chain inet heddle pick-any-3-v4", "numgen random mod 3"},
+		{"nft add chain inet heddle stranger", ""},
+	} {
+		r.quiet()
+		r.lines("", c.damage)
+		r.until(c.damage, func() bool {
+			return len(r.operations()) > 0 && r.has(c.want, "nft", "list", "table", "inet", "heddle") && !r.has("stranger", "nft", "list", "table", "inet", "heddle")
+		})
+		if ops := r.operations(); len(ops) != 1 {
+			t.Errorf("%s: %q, want one operation", c.damage, ops)
+		}
+	}
+}
+
+// TestServiceOperations counts elements that are written when one endpoint of a thousand Services is another.
+func TestServiceOperations(t *testing.T) {
+	input := func(local bool, affinity int32, last int) Input {
+		in := serviceInput()
+		in.Services = nil
+		for i := range 1000 {
+			p := ServicePort{
+				VIP: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 96, byte(i / 250), byte(i % 250)}), 80), Protocol: "tcp",
+				NodePort: uint16(30000 + i), Live: true,
+			}
+			for e := range 10 {
+				if e == 9 && i == 500 {
+					e = last
+				}
+				at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 16, byte(i / 4), byte(e)}), 8080)
+				if local {
+					p.Here = append(p.Here, at)
+				} else if affinity > 0 {
+					p.Pick = append(p.Pick, at)
+				}
+			}
+			in.Services = append(in.Services, &Service{Name: fmt.Sprintf("default/s%03d", i), Local: local, Affinity: affinity, Ports: []ServicePort{p}})
+		}
+		return in
+	}
+	cfg := Config{NodeName: "n", Datapath: DatapathKernel, EncapIP: netip.MustParseAddr("192.0.2.1"), MTU: 1400}
+	for _, c := range []struct {
+		what     string
+		local    bool
+		affinity int32
+		want     int
+	}{{"policy Cluster", false, 0, 0}, {"policy Local", true, 0, 2}, {"affinity", false, 60, 2}, {"policy Local, affinity", true, 60, 2}} {
+		before, after := input(c.local, c.affinity, 9), input(c.local, c.affinity, 99)
+		if same := before.Equal(after); same != (c.want == 0) {
+			t.Errorf("%s: the input is the same: %v", c.what, same)
+		}
+		from, to := Compile(cfg, &before, Facts{MTU: 1500}), Compile(cfg, &after, Facts{MTU: 1500})
+		got, rules := 0, 0
+		for _, lane := range MakePlan(established(from), to).Lanes {
+			for _, op := range lane {
+				o := op.(editTable)
+				got += len(o.Add) + len(o.Del)
+				rules += len(o.Rules) + len(o.NewChains) + len(o.DelChains)
+			}
+		}
+		if got != c.want || rules != 0 {
+			t.Errorf("%s: %d elements and %d chains written, want %d and 0", c.what, got, rules, c.want)
+		}
+	}
+}
