@@ -33,6 +33,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"Subnet":                   {Group: "kubeovn.io", Version: "v1", Resource: "subnets"},
 	"Node":                     {Version: "v1", Resource: "nodes"},
 	"Pod":                      {Version: "v1", Resource: "pods"},
+	"Service":                  {Version: "v1", Resource: "services"},
 	"EndpointSlice":            {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 }
 
