@@ -148,7 +148,7 @@ type Set struct {
 	Data     string // of a map: the type of its values, "verdict" too
 	Interval bool   // the elements, or the last fields of their keys, are prefixes
 	Dynamic  bool   // packets add elements, which end by themselves; only those that have become wrong are removed
-	Ports    string   // of a map with slots: the protocol whose ports its values have; not read back
+	Ports    string // of a map with slots: the protocol whose ports its values have; not read back
 	Elements []string
 }
 
