@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -27,10 +28,12 @@ import (
 
 // builtin are the kinds of Kubernetes that pages use.
 var builtin = map[string]func() any{
-	"Namespace":  func() any { return &corev1.Namespace{} },
-	"Pod":        func() any { return &corev1.Pod{} },
-	"Deployment": func() any { return &appsv1.Deployment{} },
-	"DaemonSet":  func() any { return &appsv1.DaemonSet{} },
+	"Namespace":     func() any { return &corev1.Namespace{} },
+	"Pod":           func() any { return &corev1.Pod{} },
+	"Deployment":    func() any { return &appsv1.Deployment{} },
+	"DaemonSet":     func() any { return &appsv1.DaemonSet{} },
+	"Service":       func() any { return &corev1.Service{} },
+	"EndpointSlice": func() any { return &discoveryv1.EndpointSlice{} },
 }
 
 // TestManifests shows that every manifest is accepted as its kind, without a field that the kind does not have.

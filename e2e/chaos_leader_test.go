@@ -17,7 +17,7 @@ import (
 	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
-// holder is the identity of the controller that leads: its host name and a random part.
+// holder is the identity of the controller that leads: its Pod and a random part.
 func (c *chaos) holder(t *testing.T) string {
 	t.Helper()
 	var lease coordinationv1.Lease
@@ -31,13 +31,13 @@ func (c *chaos) holder(t *testing.T) string {
 // leader is the Pod of the controller that leads.
 func (c *chaos) leader(t *testing.T) *corev1.Pod {
 	t.Helper()
-	node, _, _ := strings.Cut(c.holder(t), "_")
+	name, _, _ := strings.Cut(c.holder(t), "_")
 	for _, pod := range c.components(t, "controller") {
-		if pod.Spec.NodeName == node && pod.DeletionTimestamp == nil {
+		if pod.Name == name && pod.DeletionTimestamp == nil {
 			return &pod
 		}
 	}
-	t.Fatalf("no controller leads, or its Pod on %q is not known", node)
+	t.Fatalf("no controller leads, or its Pod %q is not known", name)
 	return nil
 }
 
