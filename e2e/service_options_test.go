@@ -56,7 +56,7 @@ func TestServiceOptions(t *testing.T) {
 			s.Selector, s.ExternalIPs = choose, []string{"203.0.113.80", "2001:db8:113::80"}
 		})
 		e.balanced(t, s, "tcp", 80, endpoints...)
-		e.allAsk(t, ofPods, s, "here", "there")
+		e.allAsk(t, askers, s, "here", "there")
 	})
 	t.Run("enableLb", func(t *testing.T) {
 		s := e.service(t, namespace, "plain", func(s *corev1.ServiceSpec) { s.Selector = choose })
@@ -151,11 +151,14 @@ func TestServiceWithoutSelector(t *testing.T) {
 		e.endpointSlices(t, s, endpoints...)
 		e.balanced(t, s, "tcp", 80, endpoints...)
 		for _, p := range pods {
-			a := e.podAsker(t, p)
+			a, node := e.podAsker(t, p), e.nodeAsker(t, p.Spec.NodeName)
+			own := e.addressesOf(t, p.Spec.NodeName)
 			if name == "outside" {
-				a.sources = e.addressesOf(t, p.Spec.NodeName) // natOutgoing
+				a.sources = own // natOutgoing
 			}
-			e.allAsk(t, []asker{a}, s, machines...)
+			// It goes there by itself, and to itself with the address that it has chosen for the Service.
+			node.sources = append(own, node.sources...)
+			e.allAsk(t, []asker{a, node}, s, machines...)
 		}
 	}
 }

@@ -156,7 +156,7 @@ func (e *env) allAsk(t *testing.T, askers []asker, s *corev1.Service, want ...st
 	t.Logf("%d cases of %d connections in %v", cases, tries, time.Since(began).Round(time.Millisecond))
 }
 
-// TestServiceAPIServer reaches the API server by its Service, from a Pod on each node.
+// TestServiceAPIServer reaches the API server by its Service, from each node and from a Pod on each.
 func TestServiceAPIServer(t *testing.T) {
 	t.Parallel()
 	e := use(t)
@@ -169,6 +169,9 @@ func TestServiceAPIServer(t *testing.T) {
 		script := fmt.Sprintf("for n in $(seq %d); do curl -g -k -s -S -m 10 https://%s/livez; echo; done", tries, target(vipsOf(&kubernetes)[0], 443))
 		if said := e.exec(t, p, "sh", "-c", script); said != strings.Repeat("ok\n", tries) {
 			t.Errorf("a Pod on %s hears from the API server:\n%s", node, said)
+		}
+		if said := e.run(t, node, "sh", "-c", script); said != strings.Repeat("ok\n", tries) {
+			t.Errorf("%s hears from the API server:\n%s", node, said)
 		}
 	}
 }
