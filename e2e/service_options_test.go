@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestServiceOptions(t *testing.T) {
 	endpoints := endpointsOf(podPort, pods[:2]...)
 	choose := map[string]string{label: "web"}
 	ofPods := []asker{e.podAsker(t, pods[0]), e.podAsker(t, pods[1])}
-	askers := append(ofPods, e.nodeAsker(t, nodes[0]), e.nodeAsker(t, nodes[1]))
+	askers := append(slices.Clone(ofPods), e.nodeAsker(t, nodes[0]), e.nodeAsker(t, nodes[1]))
 
 	t.Run("sessionAffinity", func(t *testing.T) {
 		s := e.service(t, namespace, "affinity", func(s *corev1.ServiceSpec) {
@@ -179,7 +180,12 @@ func (e *env) serveIn(t *testing.T, machine string, address netip.AddrPort) {
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: connectLimit}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close(); <-done })
+	t.Cleanup(func() {
+		_ = server.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
 }
 
 // TestServiceSCTP runs where the kernel has SCTP, which is what the two ends speak.
