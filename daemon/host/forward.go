@@ -45,11 +45,10 @@ func readBarriers() ([]barrier, error) {
 			if !dropsForwarded(c) {
 				continue
 			}
+			// The library cannot read every rule that there is. One that it cannot must not stop us from looking after the node;
+			// its chain is taken for one that does not know of us.
 			rules, err := conn.GetRules(c.Table, c)
-			if err != nil {
-				return nil, fmt.Errorf("nftables: rules of %s %s %s: %w", name, c.Table.Name, c.Name, err)
-			}
-			if !slices.ContainsFunc(rules, namesOverlay) {
+			if err != nil || !slices.ContainsFunc(rules, namesOverlay) {
 				out = append(out, barrier{name, c.Table.Name, c.Name})
 			}
 		}

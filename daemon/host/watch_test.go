@@ -27,6 +27,16 @@ func TestBarrier(t *testing.T) {
 		nft add table ip filter
 		nft add chain ip filter FORWARD { type filter hook forward priority filter ; policy drop ; }`)
 	untilBarred(true)
+	// A rule that the library cannot read: its chain is taken for one that does not know of us.
+	r.lines("", `
+		nft add chain ip filter odd { type filter hook forward priority filter - 1 ; policy drop ; }
+		nft add map ip filter seen { type ipv4_addr : ipv4_addr ; flags dynamic,timeout ; timeout 10s ; }
+		nft add rule ip filter odd ct original ip saddr 10.0.0.1 update @seen { ct original ip saddr : ip daddr } accept
+		nft add rule ip filter odd meta mark set numgen random mod 3 offset 1`)
+	r.untilReport("the odd chain", func(last Report) bool {
+		return slices.ContainsFunc(last.Problems, func(p string) bool { return strings.Contains(p, "ip filter, chain odd") })
+	})
+	r.lines("", "nft delete chain ip filter odd")
 	r.lines("", `nft insert rule ip filter FORWARD iifname ovn0 accept`)
 	untilBarred(false)
 }
