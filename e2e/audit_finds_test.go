@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"math/big"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,7 +19,10 @@ func smallWorld() *world {
 	ip := func(name, node, address string) v1.IP {
 		return v1.IP{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.IPSpec{NodeName: node, IPAddress: address, MacAddress: mac}}
 	}
+	web := ip("web.default", "n1", address)
+	web.Spec.Subnet, web.Spec.V4IPAddress = "blue", address
 	return &world{
+		Subnets: []v1.Subnet{{ObjectMeta: metav1.ObjectMeta{Name: "blue"}, Status: v1.SubnetStatus{V4UsingIPs: v1.BigIntFrom(big.NewInt(1))}}},
 		Pods: []corev1.Pod{{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web", UID: "u1", Annotations: map[string]string{
 				v1.AnnotationAllocated: "true", v1.AnnotationRouted: "true", v1.AnnotationIPAddress: address,
@@ -27,7 +31,7 @@ func smallWorld() *world {
 			Spec:   corev1.PodSpec{NodeName: "n1"},
 			Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIPs: []corev1.PodIP{{IP: address}}},
 		}},
-		IPs:      []v1.IP{ip("web.default", "n1", address), ip("node-n1", "n1", "100.64.0.2"), ip("node-n2", "n2", "100.64.0.3")},
+		IPs:      []v1.IP{web, ip("node-n1", "n1", "100.64.0.2"), ip("node-n2", "n2", "100.64.0.3")},
 		Ports:    []switchPort{{Name: "web.default", Addresses: mac + " " + address, IfaceIDVer: "u1", Up: true}, {Name: "to-router", Type: "router"}},
 		Bindings: map[string]string{"web.default": "c1"},
 		Chassis:  []string{"c2", "c1"},
@@ -75,6 +79,7 @@ func TestAuditFinds(t *testing.T) {
 		{"IP object gone.default () is left over", func(w *world) {
 			w.IPs = append(w.IPs, v1.IP{ObjectMeta: metav1.ObjectMeta{Name: "gone.default"}, Spec: v1.IPSpec{PodName: "gone"}})
 		}},
+		{"Subnet blue: status says that 1 and 0 addresses are in use, there are 0 and 0", func(w *world) { w.IPs[0].Spec.Subnet = "" }},
 		{"node n2 has no IP object", func(w *world) { w.IPs = w.IPs[:2] }},
 		{"port gone.default in NB is left over", func(w *world) { w.Ports = append(w.Ports, switchPort{Name: "gone.default"}) }},
 		{"Port_Binding gone.default in SB is left over", func(w *world) { w.Bindings["gone.default"] = "" }},

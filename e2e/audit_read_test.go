@@ -48,13 +48,14 @@ func readWorld(ctx context.Context, c *cluster.Cluster, kube client.Client) (*wo
 func (w *world) readKubernetes(ctx context.Context, kube client.Client) error {
 	var pods corev1.PodList
 	var ips v1.IPList
+	var subnets v1.SubnetList
 	var nodes corev1.NodeList
-	for _, list := range []client.ObjectList{&pods, &ips, &nodes} {
+	for _, list := range []client.ObjectList{&pods, &ips, &subnets, &nodes} {
 		if err := kube.List(ctx, list); err != nil {
 			return err
 		}
 	}
-	w.Pods, w.IPs = pods.Items, ips.Items
+	w.Pods, w.IPs, w.Subnets = pods.Items, ips.Items, subnets.Items
 	for _, node := range nodes.Items {
 		w.Nodes[node.Name] = &hostState{Chassis: node.Annotations[v1.AnnotationChassis]}
 	}

@@ -13,10 +13,12 @@ import (
 
 // world is what a cluster's parts believe at one moment. Everybody tells the same when nothing is under way.
 type world struct {
-	Pods  []corev1.Pod
-	IPs   []v1.IP
-	Nodes map[string]*hostState
-	Ports []switchPort // of the northbound database
+	Pods []corev1.Pod
+	IPs  []v1.IP
+	// Subnets show in their status how many addresses are in use.
+	Subnets []v1.Subnet
+	Nodes   map[string]*hostState
+	Ports   []switchPort // of the northbound database
 	// Bindings are the southbound database's: port → chassis; Chassis are its chassis by name.
 	Bindings map[string]string
 	Chassis  []string
@@ -70,6 +72,7 @@ func (w *world) audit() []string {
 		}
 	}
 	a.leftoverIPs()
+	a.counts()
 	a.leftoverPorts()
 	for name, host := range w.Nodes {
 		a.leftoversOn(name, host)
@@ -216,6 +219,25 @@ func (a *auditor) holders() map[string]bool {
 		known[v1.NodePortPrefix+name] = true
 	}
 	return known
+}
+
+// counts are written a second late: who takes the lead before finds something to write.
+func (a *auditor) counts() {
+	v4, v6 := make(map[string]int), make(map[string]int)
+	for _, ip := range a.IPs {
+		if ip.Spec.V4IPAddress != "" {
+			v4[ip.Spec.Subnet]++
+		}
+		if ip.Spec.V6IPAddress != "" {
+			v6[ip.Spec.Subnet]++
+		}
+	}
+	for _, s := range a.Subnets {
+		got := s.Status.V4UsingIPs.String() + " and " + s.Status.V6UsingIPs.String()
+		if want := fmt.Sprintf("%d and %d", v4[s.Name], v6[s.Name]); got != want {
+			a.fail("Subnet %s: status says that %s addresses are in use, there are %s", s.Name, got, want)
+		}
+	}
 }
 
 func (a *auditor) leftoverIPs() {

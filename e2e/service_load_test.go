@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -73,9 +73,15 @@ func (l *load) note(a asker, target string, h heard, err error, took time.Durati
 	switch {
 	case err == nil:
 		l.who[h.who]++
-	case !errors.Is(err, os.ErrDeadlineExceeded):
+	case !timedOut(err):
 		l.failures = append(l.failures, what)
 	}
+}
+
+// timedOut tells that nobody answered: not while the connection was opened, and not on it.
+func timedOut(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
 }
 
 // assert wants no connection refused or cut, and at most so many to which no answer came for a second.
