@@ -44,11 +44,12 @@ func (s *session) hold(remove []nb.Owner, removals int) []nb.Owner {
 	}
 	held.Removals, held.Ports = removals, s.ports(remove)
 	s.cfg.Log.Info("Too many removals to be believed; they are held back", "removals", removals, "rows", held.Total)
-	refuted := s.cfg.Sink.Held(held)
 	for _, o := range remove {
-		if !slices.Contains(refuted, o) {
-			s.held[o] = true
-		}
+		s.held[o] = true
+	}
+	refuted := s.cfg.Sink.Held(held)
+	for _, o := range refuted {
+		delete(s.held, o)
 	}
 	return refuted
 }
