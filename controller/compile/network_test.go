@@ -13,6 +13,7 @@ import (
 	"github.com/heddle-net/heddle/controller/compile"
 	"github.com/heddle-net/heddle/controller/state"
 	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
 	"github.com/heddle-net/heddle/ovs/ovstest"
 )
 
@@ -65,7 +66,7 @@ func (n *network) become(w world) {
 	for pending := owners; len(pending) > 0; {
 		wants := make([]nb.Want, len(pending))
 		for i, owner := range pending {
-			wants[i] = nb.Want{Owner: owner, Rows: outputs[owner].Rows}
+			wants[i] = nb.Want{Owner: owner, Rows: knownToAll(outputs[owner].Rows)}
 		}
 		n.conn.Sync()
 		txn := nb.Plan(n.conn, wants)
@@ -89,6 +90,18 @@ func (n *network) become(w world) {
 		tracer.Close()
 	}
 	n.world, n.tracers, n.macs = w, make(map[int]*ovstest.Tracer), make(map[netip.Addr]string)
+}
+
+// knownToAll leaves out what OVN before 25.03 refuses, and this machine's may be older: the choice by IPv6 address.
+func knownToAll(rows []nb.Row) []nb.Row {
+	for _, row := range rows {
+		if lb, ok := row.Model.(*db.LoadBalancer); ok {
+			lb.SelectionFields = slices.DeleteFunc(slices.Clone(lb.SelectionFields), func(f db.LoadBalancerSelectionFields) bool {
+				return f == db.LoadBalancerSelectionFieldsIpv6Src
+			})
+		}
+	}
+	return rows
 }
 
 // from is the view of the node that a packet starts on: that is where OVN's logical router runs.

@@ -47,20 +47,24 @@ func loadBalancerOptions(protocol string) map[string]string {
 	return options
 }
 
-// selectionFields lets the client's address alone choose the endpoint where the Service wants affinity (ovn-nb(5), Load_Balancer
-// selection_fields; nil is all of a connection's addresses and ports). The option affinity_timeout would forget a client after a time, but
-// OVN drops the packet by which it learns one (ovn-northd(8), "LB affinity learn"): a client's first connection then hangs for a second
-// at best, and for good with the user-space datapath, whose connection tracking translates what is sent again before it is looked up.
+// selectionFields are what chooses the endpoint of a new connection (ovn-nb(5), Load_Balancer selection_fields): the client's address and
+// port, or the address alone where the Service wants affinity. Never none: the datapath would then hash, and hand the packet back to the
+// group of endpoints by number; when the endpoints have changed meanwhile, there is no such group, and the packet is lost
+// (docs/decisions/0009-flows-change-under-load.md).
+//
+// The option affinity_timeout would forget a client after a time, but OVN drops the packet by which it learns one (ovn-northd(8), "LB
+// affinity learn"): a client's first connection then hangs for a second at best, and for good with the user-space datapath, whose
+// connection tracking translates what is sent again before it is looked up.
 func selectionFields(obj *state.Service) []db.LoadBalancerSelectionFields {
-	if !obj.Affinity {
-		return nil
-	}
 	var fields []db.LoadBalancerSelectionFields
 	if slices.ContainsFunc(obj.VIPs, netip.Addr.Is4) {
 		fields = append(fields, db.LoadBalancerSelectionFieldsIPSrc)
 	}
 	if slices.ContainsFunc(obj.VIPs, netip.Addr.Is6) {
 		fields = append(fields, db.LoadBalancerSelectionFieldsIpv6Src)
+	}
+	if !obj.Affinity {
+		fields = append(fields, db.LoadBalancerSelectionFieldsTpSrc)
 	}
 	return fields
 }
