@@ -40,21 +40,44 @@ func newNetwork(t testing.TB) *network {
 	for i := range maxNodes {
 		n.ovn.AddChassis(chassis(i), fmt.Sprintf("192.0.2.%d", i+1))
 	}
-	var err error
-	if n.conn, err = nb.Dial(t.Context(), nb.Config{Endpoints: []string{n.ovn.NB.Endpoint}, Log: logr.Discard()}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(n.conn.Close)
-	if err := n.conn.Acquire(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	n.conn = dialNB(t, n.ovn.NB.Endpoint)
 	return n
+}
+
+func dialNB(t testing.TB, endpoint string) *nb.Conn {
+	t.Helper()
+	conn, err := nb.Dial(t.Context(), nb.Config{Endpoints: []string{endpoint}, Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	if err := conn.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 func chassis(node int) string { return fmt.Sprintf("chassis-%d", node) }
 
 // become makes the network that of another cluster, whatever it was before.
 func (n *network) become(w world) {
+	n.t.Helper()
+	n.commit(w)
+	n.ovn.Sync()
+	for i, node := range w.nodes {
+		if node.addressed {
+			n.ovn.Bind(chassis(i), node.port())
+		}
+	}
+	n.ovn.Sync()
+	for _, tracer := range n.tracers {
+		tracer.Close()
+	}
+	n.world, n.tracers, n.macs = w, make(map[int]*ovstest.Tracer), make(map[netip.Addr]string)
+}
+
+// commit gives NB the rows of this cluster and no others.
+func (n *network) commit(w world) {
 	n.t.Helper()
 	s := fill(state.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join"}, w.objects())
 	owners, outputs := compileAll(s)
@@ -79,17 +102,6 @@ func (n *network) become(w world) {
 			}
 		}
 	}
-	n.ovn.Sync()
-	for i, node := range w.nodes {
-		if node.addressed {
-			n.ovn.Bind(chassis(i), node.port())
-		}
-	}
-	n.ovn.Sync()
-	for _, tracer := range n.tracers {
-		tracer.Close()
-	}
-	n.world, n.tracers, n.macs = w, make(map[int]*ovstest.Tracer), make(map[netip.Addr]string)
 }
 
 // knownToAll leaves out what OVN before 25.03 refuses, and this machine's may be older: the choice by IPv6 address.

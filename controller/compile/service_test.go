@@ -11,14 +11,19 @@ import (
 // udpService is a Service with the port 53, which network.send uses, and these endpoints.
 func udpService(t testing.TB, name string, vips []netip.Addr, endpoints ...netip.Addr) []object {
 	t.Helper()
+	return serviceOf(t, "UDP", name, vips, endpoints...)
+}
+
+func serviceOf(t testing.TB, protocol, name string, vips []netip.Addr, endpoints ...netip.Addr) []object {
+	t.Helper()
 	var text strings.Builder
-	fmt.Fprintf(&text, "apiVersion: v1\nkind: Service\nmetadata: {namespace: default, name: %s}\nspec:\n  ports: [{name: dns, port: 53, protocol: UDP}]\n  clusterIPs:\n", name)
+	fmt.Fprintf(&text, "apiVersion: v1\nkind: Service\nmetadata: {namespace: default, name: %s}\nspec:\n  ports: [{name: dns, port: 53, protocol: %s}]\n  clusterIPs:\n", name, protocol)
 	for _, vip := range vips {
 		fmt.Fprintf(&text, "  - %q\n", vip)
 	}
 	for i, e := range endpoints {
 		fmt.Fprintf(&text, "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  namespace: default\n  name: %s-%d\n  labels: {kubernetes.io/service-name: %[1]s}\n", name, i)
-		fmt.Fprintf(&text, "ports: [{name: dns, port: 5353, protocol: UDP}]\nendpoints: [{addresses: [%q]}]\n", e)
+		fmt.Fprintf(&text, "ports: [{name: dns, port: 5353, protocol: %s}]\nendpoints: [{addresses: [%q]}]\n", protocol, e)
 	}
 	return parseObjects(t, text.String())
 }
