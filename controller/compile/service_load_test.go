@@ -118,9 +118,7 @@ func (l *connections) open() {
 	if err != nil {
 		wrong = err.Error()
 	} else {
-		if again := sentAgain(conn.(*net.TCPConn)); again != "" {
-			wrong = again
-		}
+		wrong = firstLost(conn.(*net.TCPConn))
 		conn.Close()
 	}
 	l.mu.Lock()
@@ -131,8 +129,13 @@ func (l *connections) open() {
 	}
 }
 
-// sentAgain tells that the connection's packets had to be sent again, by what the kernel has counted.
-func sentAgain(conn *net.TCPConn) (what string) {
+// firstTimeout is after how long Linux sends the first packet again (RFC 6298, section 2.1), in the unit of TCP_INFO.
+const firstTimeout = uint32(time.Second / time.Microsecond)
+
+// firstLost tells what is wrong with a new connection: the other side has answered a repetition of the first packet. That it was sent
+// again alone proves nothing, since the answer may have been slow; the round trip does, which the kernel takes from the time stamp in
+// the answer.
+func firstLost(conn *net.TCPConn) (wrong string) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err.Error()
@@ -141,12 +144,12 @@ func sentAgain(conn *net.TCPConn) (what string) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 		switch {
 		case err != nil:
-			what = err.Error()
-		case info.Total_retrans > 0:
-			what = fmt.Sprintf("%d packets sent again", info.Total_retrans)
+			wrong = err.Error()
+		case info.Total_retrans > 0 && info.Rtt < firstTimeout:
+			wrong = fmt.Sprintf("sent again %d times", info.Total_retrans)
 		}
 	}); err != nil {
 		return err.Error()
 	}
-	return what
+	return wrong
 }
