@@ -68,7 +68,10 @@ var parsers = map[string]func([]byte) (object, error){
 	"Subnet": parser(func(s *state.Store, o *v1.Subnet) {
 		put(s.Subnets, o.Name, feed.Subnet(o, s.Config().DefaultVpc))
 	}),
-	"Node":      parser(func(s *state.Store, o *corev1.Node) { put(s.Nodes, o.Name, feed.Node(o)) }),
+	"Node": parser(func(s *state.Store, o *corev1.Node) {
+		put(s.Nodes, o.Name, feed.Node(o))
+		put(s.Places, o.Name, feed.Place(o))
+	}),
 	"Namespace": parser(func(s *state.Store, o *corev1.Namespace) { put(s.Namespaces, o.Name, feed.Namespace(o)) }),
 	"Asker":     parser(putAsker),
 	"Pod":       parser(func(s *state.Store, o *corev1.Pod) { put(s.Pods, o.Namespace+"/"+o.Name, feed.Pod(o)) }),

@@ -12,6 +12,7 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 	state.KindVpc:     vpc,
 	state.KindSubnet:  subnet,
 	state.KindNode:    node,
+	state.KindPlace:   place,
 	state.KindService: service,
 	state.KindPod:     pod,
 	state.KindGroup:   group,

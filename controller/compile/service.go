@@ -1,8 +1,10 @@
 package compile
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/heddle-net/heddle/controller/state"
@@ -11,30 +13,37 @@ import (
 )
 
 // service wants one load balancer for each protocol of the Service, in the group that all switches of the VPC use. What a VIP
-// leads to is chosen where the packet starts. A VIP without endpoints refuses connections at once.
+// leads to is chosen where the packet starts. A VIP without endpoints refuses connections at once. Where nodes differ in the
+// endpoints that they use, there are more load balancers (near.go).
 func service(v *state.View, key string, out *Output) {
 	obj := v.Service(key)
 	if obj == nil {
 		return
 	}
-	for _, field := range obj.Unsupported {
-		out.Problem(ReasonNotSupported, "spec.%s is not supported yet; the Service is served without it", field)
+	if obj.Distribution != "" {
+		out.Problem(ReasonInvalid, "spec.trafficDistribution %q is unknown; the Service is served without it", obj.Distribution)
 	}
+	n := newNear(v, obj, out)
 	list := v.EndpointSlicesOf(key)
 	for _, protocol := range []string{db.LoadBalancerProtocolTCP, db.LoadBalancerProtocolUDP, db.LoadBalancerProtocolSCTP} {
-		vips := vipsOf(obj, list, protocol)
-		if len(vips) == 0 {
-			continue
+		f := frontendsOf(obj, list, protocol, n)
+		balancer := func(id string, vips, more map[string]string) {
+			if len(vips) == 0 {
+				return
+			}
+			options := loadBalancerOptions(protocol)
+			maps.Copy(options, more)
+			out.Row(nb.Row{
+				ID:    id,
+				Model: &db.LoadBalancer{Name: id, Protocol: &protocol, Vips: vips, Options: options, SelectionFields: selectionFields(obj)},
+				In:    []nb.Edge{{Parent: balancers(v.Config().DefaultVpc), Column: "load_balancer"}},
+			})
 		}
-		out.Row(nb.Row{
-			ID: key + ":" + protocol,
-			Model: &db.LoadBalancer{
-				Name: key + ":" + protocol, Protocol: &protocol, Vips: vips, Options: loadBalancerOptions(protocol),
-				SelectionFields: selectionFields(obj),
-			},
-			In: []nb.Edge{{Parent: balancers(v.Config().DefaultVpc), Column: "load_balancer"}},
-		})
+		balancer(key+":"+protocol, f.alike, nil)
+		balancer(key+":"+protocol+":ipv4", f.near4, templateOptions("ipv4"))
+		balancer(key+":"+protocol+":ipv6", f.near6, templateOptions("ipv6"))
 	}
+	n.elsewhere(out)
 }
 
 // loadBalancerOptions (ovn-nb(5), Load_Balancer options): a UDP flow to an endpoint that is gone has to be cut, or its client
@@ -69,42 +78,72 @@ func selectionFields(obj *state.Service) []db.LoadBalancerSelectionFields {
 	return fields
 }
 
-// vipsOf maps each address and port of the Service to its endpoints of the same family.
-func vipsOf(obj *state.Service, list []*state.EndpointSlice, protocol string) map[string]string {
-	vips := make(map[string]string)
+// frontends are the VIPs of one protocol with what they lead to.
+type frontends struct {
+	alike map[string]string // the same on all nodes
+	// near4 and near6 have variables for VIPs (place.go), so that each node sees its own.
+	near4, near6 map[string]string
+}
+
+// frontendsOf maps each address and port of the Service to its endpoints of the same family.
+func frontendsOf(obj *state.Service, list []*state.EndpointSlice, protocol string, n *near) frontends {
+	f := frontends{map[string]string{}, map[string]string{}, map[string]string{}}
 	for _, port := range obj.Ports {
 		if port.Protocol != protocol {
 			continue
 		}
-		v4, v6 := backends(list, port, netip.Addr.Is4), backends(list, port, netip.Addr.Is6)
+		v4, v6 := candidates(list, port, netip.Addr.Is4), candidates(list, port, netip.Addr.Is6)
 		for _, vip := range obj.VIPs {
-			to := v6
+			to, nears := v6, f.near6
 			if vip.Is4() {
-				to = v4
+				to, nears = v4, f.near4
 			}
-			vips[netip.AddrPortFrom(vip, port.Port).String()] = to
+			if variants, differ := n.variants(vip, to); differ {
+				for variable, endpoints := range variants {
+					nears[reference(variable)+":"+strconv.Itoa(int(port.Port))] = endpoints
+				}
+				continue
+			}
+			f.alike[netip.AddrPortFrom(vip, port.Port).String()] = choose(to, anywhere)
 		}
 	}
-	return vips
+	return f
 }
 
-// backends lists the endpoints of one port and family: those that are ready or, while there is none, those that still serve
-// although they are about to end.
-func backends(list []*state.EndpointSlice, port state.ServicePort, family func(netip.Addr) bool) string {
-	var ready, serving []string
+// candidate is an endpoint with the port.
+type candidate struct {
+	at string
+	state.Endpoint
+}
+
+// candidates lists the endpoints of one port and family.
+func candidates(list []*state.EndpointSlice, port state.ServicePort, family func(netip.Addr) bool) []candidate {
+	var out []candidate
 	for _, slice := range list {
 		number, ok := portIn(slice, port)
 		if !ok {
 			continue
 		}
 		for _, e := range slice.Endpoints {
-			switch text := netip.AddrPortFrom(e.Addr, number).String(); {
-			case !family(e.Addr):
-			case e.Ready:
-				ready = append(ready, text)
-			case e.Serving:
-				serving = append(serving, text)
+			if family(e.Addr) && (e.Ready || e.Serving) {
+				out = append(out, candidate{netip.AddrPortFrom(e.Addr, number).String(), e})
 			}
+		}
+	}
+	return out
+}
+
+// choose joins those that fit: the ones that are ready or, while there is none, those that still serve although they are about
+// to end.
+func choose(list []candidate, fits func(candidate) bool) string {
+	var ready, serving []string
+	for _, c := range list {
+		switch {
+		case !fits(c):
+		case c.Ready:
+			ready = append(ready, c.at)
+		default:
+			serving = append(serving, c.at)
 		}
 	}
 	if len(ready) == 0 {
@@ -113,6 +152,8 @@ func backends(list []*state.EndpointSlice, port state.ServicePort, family func(n
 	slices.Sort(ready) // an endpoint may be in two slices for a moment
 	return strings.Join(slices.Compact(ready), ",")
 }
+
+func anywhere(candidate) bool { return true }
 
 func portIn(slice *state.EndpointSlice, port state.ServicePort) (uint16, bool) {
 	for _, p := range slice.Ports {

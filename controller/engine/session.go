@@ -11,6 +11,7 @@ import (
 
 	"github.com/heddle-net/heddle/controller/compile"
 	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
 // session is the work on one connection.
@@ -36,6 +37,7 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.conn.Acquire(ctx); err != nil {
 		return err
 	}
+	s.cfg.Store.SetTemplates(s.conn.Has(db.ChassisTemplateVarTable)) // start compiles everything
 	s.start()
 	audit := time.NewTicker(s.cfg.Audit)
 	defer audit.Stop()

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/heddle-net/heddle/controller/state"
+	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
 // Node converts a Node. Addresses that cannot be read, or that mean something on that node only (with a zone), are left out.
@@ -19,4 +20,9 @@ func Node(obj *corev1.Node) *state.Node {
 		}
 	}
 	return n
+}
+
+// Place converts what a Node says about where it is.
+func Place(obj *corev1.Node) *state.Place {
+	return &state.Place{Node: obj.Name, Zone: obj.Labels[corev1.LabelTopologyZone], Chassis: obj.Annotations[v1.AnnotationChassis]}
 }

@@ -17,7 +17,10 @@ import (
 func Service(obj *corev1.Service) *state.Service {
 	s := &state.Service{Namespace: obj.Namespace, Name: obj.Name, VIPs: vipsOf(obj), Affinity: obj.Spec.SessionAffinity == corev1.ServiceAffinityClientIP}
 	if p := obj.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
-		s.Unsupported = append(s.Unsupported, "internalTrafficPolicy")
+		s.Local = addrsOf(obj.Spec.ClusterIPs)
+	}
+	if d := obj.Spec.TrafficDistribution; d != nil {
+		s.Prefer, s.Distribution = preferenceOf(*d)
 	}
 	for _, p := range obj.Spec.Ports {
 		if protocol, ok := protocolOf(p.Protocol); ok {
@@ -40,14 +43,29 @@ func vipsOf(obj *corev1.Service) []netip.Addr {
 			}
 		}
 	}
-	var vips []netip.Addr
+	return addrsOf(texts)
+}
+
+func addrsOf(texts []string) []netip.Addr {
+	var addrs []netip.Addr
 	for _, text := range texts {
 		if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-			vips = append(vips, addr.Unmap())
+			addrs = append(addrs, addr.Unmap())
 		}
 	}
-	slices.SortFunc(vips, netip.Addr.Compare)
-	return slices.Compact(vips)
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
+}
+
+// preferenceOf also returns what it does not know.
+func preferenceOf(distribution string) (p state.Preference, unknown string) {
+	switch distribution {
+	case corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone: // two names for one thing
+		return state.PreferZone, ""
+	case corev1.ServiceTrafficDistributionPreferSameNode:
+		return state.PreferNode, ""
+	}
+	return state.PreferNone, distribution
 }
 
 func protocolOf(p corev1.Protocol) (string, bool) {
@@ -101,5 +119,17 @@ func endpointsOf(e discoveryv1.Endpoint) []state.Endpoint {
 		return *condition
 	}
 	ready := is(e.Conditions.Ready, true) // absent means ready (EndpointConditions)
-	return []state.Endpoint{{Addr: addr.Unmap(), Ready: ready, Serving: is(e.Conditions.Serving, ready) && is(e.Conditions.Terminating, false)}}
+	out := state.Endpoint{Addr: addr.Unmap(), Ready: ready, Serving: is(e.Conditions.Serving, ready) && is(e.Conditions.Terminating, false)}
+	if e.NodeName != nil {
+		out.Node = *e.NodeName
+	}
+	if e.Hints != nil {
+		for _, z := range e.Hints.ForZones {
+			out.Zones = append(out.Zones, z.Name)
+		}
+		for _, n := range e.Hints.ForNodes {
+			out.Nodes = append(out.Nodes, n.Name)
+		}
+	}
+	return []state.Endpoint{out}
 }

@@ -30,6 +30,9 @@ func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Stor
 			return watch(ctx, informers, store.Nodes, Node)
 		},
 		func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.Places, Place)
+		},
+		func() (cache.ResourceEventHandlerRegistration, error) {
 			return watch(ctx, informers, store.Namespaces, Namespace)
 		},
 		func() (cache.ResourceEventHandlerRegistration, error) {

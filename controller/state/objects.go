@@ -73,6 +73,16 @@ func (n *Node) Port() string { return NodePort(n.Name) }
 // NodePort is the name of a node's port and of its IP object.
 func NodePort(node string) string { return "node-" + node }
 
+// Place says where a node is, which only those need to know who choose by it.
+type Place struct {
+	Node string
+	Zone string // empty when it has none
+	// Chassis is what OVN calls the node; empty until its daemon has said so.
+	Chassis string
+}
+
+func (p *Place) equal(o *Place) bool { return *p == *o }
+
 // Pod is a Pod that has a place in the overlay: it is on a node, not in the host network, and not finished.
 type Pod struct {
 	Namespace string

@@ -14,9 +14,26 @@ type Service struct {
 	VIPs     []netip.Addr
 	Ports    []ServicePort
 	Affinity bool // a client stays with its endpoint
-	// Unsupported names the fields that are set and that Heddle does not implement yet; the Service is served without them.
-	Unsupported []string
+	// Local are those of VIPs at which a client reaches the endpoints of its own node only.
+	Local []netip.Addr
+	// Prefer says whose endpoints a client reaches at the other VIPs, as far as the hints of the EndpointSlices allow it.
+	Prefer Preference
+	// Distribution is what trafficDistribution says if nobody knows what it means.
+	Distribution string
 }
+
+// Preference is what a Service prefers to endpoints anywhere.
+type Preference string
+
+// Preferences.
+const (
+	PreferNone Preference = ""
+	PreferZone Preference = "zone" // endpoints with a hint for the client's zone
+	PreferNode Preference = "node" // endpoints with a hint for the client's node, then for its zone
+)
+
+// Near tells whether clients on different nodes may reach different endpoints.
+func (s *Service) Near() bool { return len(s.Local) > 0 || s.Prefer != PreferNone }
 
 // ServicePort is one port of a Service.
 type ServicePort struct {
@@ -27,7 +44,8 @@ type ServicePort struct {
 
 func (s *Service) equal(o *Service) bool {
 	return s.Namespace == o.Namespace && s.Name == o.Name && s.Affinity == o.Affinity &&
-		slices.Equal(s.VIPs, o.VIPs) && slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Unsupported, o.Unsupported)
+		slices.Equal(s.VIPs, o.VIPs) && slices.Equal(s.Ports, o.Ports) &&
+		slices.Equal(s.Local, o.Local) && s.Prefer == o.Prefer && s.Distribution == o.Distribution
 }
 
 // Key is namespace/name.
@@ -47,8 +65,16 @@ type Endpoint struct {
 	Addr netip.Addr
 	// Ready ones serve. Serving ones are about to end; they serve while nobody is ready.
 	Ready, Serving bool
+	Node           string // where it is, empty when that is not known
+	// Zones and Nodes are hints: whose clients it is meant for.
+	Zones, Nodes []string
+}
+
+func (e Endpoint) equal(o Endpoint) bool {
+	return e.Addr == o.Addr && e.Ready == o.Ready && e.Serving == o.Serving && e.Node == o.Node &&
+		slices.Equal(e.Zones, o.Zones) && slices.Equal(e.Nodes, o.Nodes)
 }
 
 func (s *EndpointSlice) equal(o *EndpointSlice) bool {
-	return s.Service == o.Service && slices.Equal(s.Ports, o.Ports) && slices.Equal(s.Endpoints, o.Endpoints)
+	return s.Service == o.Service && slices.Equal(s.Ports, o.Ports) && slices.EqualFunc(s.Endpoints, o.Endpoints, Endpoint.equal)
 }

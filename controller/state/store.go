@@ -14,6 +14,7 @@ const (
 	KindVpc     = "vpc"
 	KindSubnet  = "subnet"
 	KindNode    = "node"
+	KindPlace   = "place"
 	KindService = "service"
 	KindPod     = "pod"
 	KindGroup   = "group"
@@ -25,6 +26,7 @@ const (
 	vpcs tableID = iota
 	subnets
 	nodes
+	places
 	pods
 	namespaces
 	ips
@@ -46,6 +48,7 @@ type Store struct {
 	Vpcs    *Table[Vpc]
 	Subnets *Table[Subnet]
 	Nodes   *Table[Node]
+	Places  *Table[Place]
 	Pods    *Table[Pod]
 	// Namespaces and IPs want no rows themselves.
 	Namespaces *Table[Namespace]
@@ -55,6 +58,7 @@ type Store struct {
 	EndpointSlices *Table[EndpointSlice]
 
 	config  Config
+	lacking bool // see SetTemplates
 	mu      sync.Mutex
 	readers map[read]*readers
 	reads   map[nb.Owner][]read
@@ -75,10 +79,11 @@ func New(config Config) *Store {
 	s.Vpcs = newTable(s, vpcs, KindVpc, (*Vpc).equal)
 	s.Subnets = newTable(s, subnets, KindSubnet, (*Subnet).equal, func(s *Subnet) string { return s.Vpc })
 	s.Nodes = newTable(s, nodes, KindNode, (*Node).equal, func(*Node) string { return "" })
+	s.Places = newTable(s, places, KindPlace, (*Place).equal, func(*Place) string { return "" })
 	s.Pods = newTable(s, pods, KindPod, (*Pod).equal, func(p *Pod) string { return p.Namespace })
 	s.Namespaces = newTable(s, namespaces, "", (*Namespace).equal)
 	s.IPs = newTable(s, ips, "", (*IP).equal)
-	s.Services = newTable(s, services, KindService, (*Service).equal)
+	s.Services = newTable(s, services, KindService, (*Service).equal, func(s *Service) string { return nearIndex(s.Near()) })
 	s.EndpointSlices = newTable(s, endpointSlices, "", (*EndpointSlice).equal, func(e *EndpointSlice) string { return e.Service })
 	s.Pods.moved, s.Namespaces.moved, s.IPs.moved = s.podMoved, s.namespaceMoved, s.ipMoved
 	return s
@@ -86,6 +91,22 @@ func New(config Config) *Store {
 
 // Config returns what New was given.
 func (s *Store) Config() Config { return s.config }
+
+// SetTemplates says whether the database that is written to has the table Chassis_Template_Var; it is taken to have it before.
+// Whoever calls it has everything compiled again.
+func (s *Store) SetTemplates(there bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lacking = !there
+}
+
+// nearIndex is the value of a Service in its index.
+func nearIndex(near bool) string {
+	if near {
+		return "near"
+	}
+	return ""
+}
 
 // Owners lists the owner of every object, and then the groups that are asked for.
 func (s *Store) Owners() []nb.Owner {
@@ -98,6 +119,9 @@ func (s *Store) Owners() []nb.Owner {
 	}
 	for _, key := range s.Nodes.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindNode, Key: key})
+	}
+	for _, key := range s.Places.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindPlace, Key: key})
 	}
 	for _, key := range s.Services.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindService, Key: key})
@@ -252,6 +276,12 @@ func (v *View) Node(name string) *Node { return v.store.Nodes.get(v, name) }
 // Nodes lists all Nodes by name.
 func (v *View) Nodes() []*Node { return v.store.Nodes.by(v, 0, "") }
 
+// Place returns where the Node of that name is, nil when there is none.
+func (v *View) Place(node string) *Place { return v.store.Places.get(v, node) }
+
+// Places lists where all Nodes are, by their names.
+func (v *View) Places() []*Place { return v.store.Places.by(v, 0, "") }
+
 // Pod returns the Pod with that namespace/name, nil when there is none.
 func (v *View) Pod(key string) *Pod { return v.store.Pods.get(v, key) }
 
@@ -260,6 +290,12 @@ func (v *View) IP(name string) *IP { return v.store.IPs.get(v, name) }
 
 // Service returns the Service with that namespace/name, nil when there is none, or it has no address.
 func (v *View) Service(key string) *Service { return v.store.Services.get(v, key) }
+
+// ServicesNear lists the Services whose clients may reach different endpoints on different nodes.
+func (v *View) ServicesNear() []*Service { return v.store.Services.by(v, 0, nearIndex(true)) }
+
+// Templates tells whether the database can hold what differs from node to node.
+func (v *View) Templates() bool { return !v.store.lacking }
 
 // EndpointSlicesOf lists the EndpointSlices of a Service, namespace/name.
 func (v *View) EndpointSlicesOf(service string) []*EndpointSlice {

@@ -34,6 +34,8 @@ type Table struct {
 	Key string
 	// Root tells whether a row lives without a parent (isRoot in the schema).
 	Root bool
+	// Late marks a table that releases of OVN since 22.03 have added. Where it is missing (Conn.Has), no row of it may be wanted.
+	Late bool
 	// Columns are compared and written; every other column belongs to somebody else (northd, an admin).
 	Columns []Column
 
@@ -83,6 +85,9 @@ var tables = buildTables([]Table{
 		{Name: "vips"}, {Name: "protocol"}, {Name: "options"}, {Name: "selection_fields"},
 	}},
 	{Name: db.LoadBalancerGroupTable, Key: "name", Root: true, model: &db.LoadBalancerGroup{}},
+	{Name: db.ChassisTemplateVarTable, Key: "chassis", Root: true, Late: true, model: &db.ChassisTemplateVar{}, Columns: []Column{
+		{Name: "variables"},
+	}},
 	{Name: db.ACLTable, model: &db.ACL{}, Columns: []Column{
 		{Name: "priority"},
 		{Name: "direction"},

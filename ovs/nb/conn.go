@@ -38,6 +38,7 @@ const loadTimeout = 2 * time.Minute
 // All methods but Changed and Done belong to one goroutine, the engine's.
 type Conn struct {
 	client  client.Client
+	tables  []*Table // those that the server has
 	timeout time.Duration
 	index   *index
 	epoch   string
@@ -63,7 +64,35 @@ type event struct {
 
 // Dial connects, downloads our columns of our tables and indexes them.
 func Dial(ctx context.Context, cfg Config) (*Conn, error) {
-	dbModel, err := db.FullDatabaseModel()
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * time.Second
+	}
+	there, err := cfg.tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cl, err := cfg.newClient(there)
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		client: cl, tables: there, timeout: cfg.Timeout, index: newIndex(),
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	if err := c.load(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// newClient makes a client that knows these tables; one that the server lacks would keep it from connecting.
+func (cfg Config) newClient(tables []*Table) (client.Client, error) {
+	models := map[string]model.Model{db.NBGlobalTable: &db.NBGlobal{}}
+	for _, t := range tables {
+		models[t.Name] = t.model
+	}
+	dbModel, err := model.NewClientDBModel(db.Schema().Name, models)
 	if err != nil {
 		return nil, fmt.Errorf("northbound model: %w", err)
 	}
@@ -78,18 +107,34 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("northbound client: %w", err)
 	}
-	c := &Conn{
-		client: cl, timeout: cfg.Timeout, index: newIndex(),
-		done: make(chan struct{}), wake: make(chan struct{}, 1),
-	}
-	if c.timeout == 0 {
-		c.timeout = 10 * time.Second
-	}
-	if err := c.load(ctx); err != nil {
-		c.Close()
+	return cl, nil
+}
+
+// tables asks the server, on a connection of its own, which of our tables it has.
+func (cfg Config) tables(ctx context.Context) ([]*Table, error) {
+	cl, err := cfg.newClient(nil)
+	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancel()
+	if err := cl.Connect(ctx); err != nil {
+		return nil, fmt.Errorf("connect to northbound database: %w", err)
+	}
+	schema := cl.Schema()
+	var there []*Table
+	for i := range tables {
+		if t := &tables[i]; !t.Late || schema.Table(t.Name) != nil {
+			there = append(there, t)
+		}
+	}
+	return there, nil
+}
+
+// Has tells whether the server has the table.
+func (c *Conn) Has(table string) bool {
+	return slices.ContainsFunc(c.tables, func(t *Table) bool { return t.Name == table })
 }
 
 // load connects and fills the cache and the index. Monitors name their columns: a column that the model lacks would stop
@@ -101,7 +146,7 @@ func (c *Conn) load(ctx context.Context) error {
 		return fmt.Errorf("connect to northbound database: %w", err)
 	}
 	c.client.Cache().AddEventHandler(handler{c})
-	monitor := &client.Monitor{Method: ovsdb.ConditionalMonitorRPC, Tables: tableMonitors()}
+	monitor := &client.Monitor{Method: ovsdb.ConditionalMonitorRPC, Tables: c.monitors()}
 	loadCtx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	if _, err := c.client.Monitor(loadCtx, monitor); err != nil {
@@ -112,10 +157,10 @@ func (c *Conn) load(ctx context.Context) error {
 	return nil
 }
 
-func tableMonitors() []client.TableMonitor {
+func (c *Conn) monitors() []client.TableMonitor {
 	monitors := []client.TableMonitor{{Table: db.NBGlobalTable, Fields: []string{columnExternalIDs}}}
-	for i := range tables {
-		monitors = append(monitors, client.TableMonitor{Table: tables[i].Name, Fields: tables[i].monitored()})
+	for _, t := range c.tables {
+		monitors = append(monitors, client.TableMonitor{Table: t.Name, Fields: t.monitored()})
 	}
 	return monitors
 }
@@ -189,8 +234,7 @@ func (c *Conn) Sync() Drift {
 func (c *Conn) Rescan() Drift {
 	var drift Drift
 	seen := make(map[string]bool, len(c.index.rows))
-	for i := range tables {
-		t := &tables[i]
+	for _, t := range c.tables {
 		for uuid, m := range c.client.Cache().Table(t.Name).RowsShallow() {
 			seen[uuid] = true
 			c.index.put(t, uuid, m, &drift)

@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
 	"github.com/heddle-net/heddle/ovs/ovstest"
 )
 
@@ -124,6 +125,27 @@ func TestTooOldSchema(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "options") || !strings.Contains(err.Error(), "LogicalSwitchPort") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestLateTable shows that a table which the server may lack is known to be there or not, and is used where it is.
+func TestLateTable(t *testing.T) {
+	const late = "Chassis_Template_Var"
+	old := dial(t, ovstest.StartServer(t, variants[0].file(t)))
+	if old.Has(late) || !old.Has("Load_Balancer") {
+		t.Errorf("OVN 22.03: has %s: %v, Load_Balancer: %v", late, old.Has(late), old.Has("Load_Balancer"))
+	}
+	apply(t, old, want(owner("subnet", "blue"), ls("blue")))
+	conn := dial(t, ovstest.StartServer(t, ovstest.NorthboundSchema))
+	if !conn.Has(late) {
+		t.Fatalf("the installed schema has no %s", late)
+	}
+	n1 := owner("place", "n1")
+	vars := func(v map[string]string) nb.Row {
+		return nb.Row{ID: "c1", Model: &db.ChassisTemplateVar{Chassis: "c1", Variables: v}}
+	}
+	check(t, apply(t, conn, want(n1, vars(map[string]string{"a": "1"}))), "+ @Chassis_Template_Var/c1 (place/n1)")
+	check(t, apply(t, conn, want(n1, vars(map[string]string{"a": "1", "b": "2"}))), "~ @Chassis_Template_Var/c1 variables (place/n1)")
+	check(t, apply(t, conn, want(n1)), "- @Chassis_Template_Var/c1 (place/n1)")
 }
 
 // TestUnknownColumnChanges shows that the copy of the database follows a transaction that changes columns which Heddle does
