@@ -203,6 +203,7 @@ func (d *daemon) hostInput() host.Input {
 	slices.Sort(in.NodeIPs)
 	slices.Sort(in.OwnIPs)
 	d.tables.services.SetInside(prefixesOf(in.Subnets))
+	d.tables.services.SetZone(me.zone)
 	in.Services = d.tables.services.Rows()
 	return in
 }

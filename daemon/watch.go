@@ -27,6 +27,7 @@ type nodeFacts struct {
 	ip, mac, cidr, gw string // the join network, from the annotations
 	chassis           string // annotation
 	internalIPs       []netip.Addr
+	zone              string // label
 }
 
 // subnetFacts is what the daemon needs of a Subnet beyond what port does.
@@ -211,7 +212,9 @@ func (k *kube) nodeSource(t *tables, wake ...signal) *source[*corev1.Node] {
 		example: &corev1.Node{}, wake: wake,
 		lw: cache.NewListWatchFromClient(k.core, "nodes", "", fields.Everything()),
 		trim: func(n *corev1.Node) *corev1.Node {
-			return &corev1.Node{ObjectMeta: trimMeta(n.ObjectMeta), Status: corev1.NodeStatus{Addresses: n.Status.Addresses}}
+			out := &corev1.Node{ObjectMeta: trimMeta(n.ObjectMeta), Status: corev1.NodeStatus{Addresses: n.Status.Addresses}}
+			out.Labels = map[string]string{corev1.LabelTopologyZone: n.Labels[corev1.LabelTopologyZone]}
+			return out
 		},
 		put:    func(key string, n *corev1.Node) { t.nodes.Put(key, factsOf(n)) },
 		remove: t.nodes.Delete,
@@ -224,6 +227,7 @@ func factsOf(n *corev1.Node) nodeFacts {
 		ip: n.Annotations[v1.AnnotationIPAddress], mac: n.Annotations[v1.AnnotationMACAddress],
 		cidr: n.Annotations[v1.AnnotationCIDR], gw: n.Annotations[v1.AnnotationGateway],
 	}
+	out.zone = n.Labels[corev1.LabelTopologyZone]
 	for _, a := range n.Status.Addresses {
 		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
 			out.internalIPs = append(out.internalIPs, ip)

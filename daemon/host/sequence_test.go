@@ -53,11 +53,14 @@ func randomServices(rnd *rand.Rand) []*Service {
 			addr := netip.MustParseAddr(fmt.Sprintf(vip, i+10))
 			p := ServicePort{
 				VIP: netip.AddrPortFrom(addr, 80), Protocol: []string{"tcp", "udp", "sctp"}[rnd.IntN(3)],
-				NodePort: uint16(30000 + i), Live: rnd.IntN(4) > 0, Outside: rnd.IntN(4) == 0,
+				NodePort: uint16(30000 + i), Live: rnd.IntN(4) > 0,
 			}
 			for e := range rnd.IntN(4) {
 				at := netip.AddrPortFrom(netip.MustParseAddr([]string{"10.16.0.5", "fd00:10:16::5"}[j]), uint16(8080+e))
 				p.Pick, p.Here = append(p.Pick, at), append(p.Here, at)
+			}
+			if rnd.IntN(4) == 0 {
+				p.Own = p.Pick
 			}
 			s.Ports = append(s.Ports, p)
 		}

@@ -26,9 +26,11 @@ type ServicePort struct {
 	Protocol string         // "tcp", "udp", "sctp"
 	NodePort uint16
 	Live     bool // it has an endpoint somewhere
-	// Outside: some endpoints are not of the overlay, so that the node itself must translate its own packets to the ClusterIP.
-	Outside bool
-	// Pick are all endpoints, when the node chooses among them; empty = OVN does, behind the ClusterIP.
+	// Own are the endpoints to which the node itself translates its own packets to the ClusterIP, because some of them are not of
+	// the overlay; empty = OVN does.
+	Own []netip.AddrPort
+	// Pick are those for what arrives at NodePort and other addresses, when the node chooses among them; empty = OVN does,
+	// behind the ClusterIP.
 	Pick []netip.AddrPort
 	// Here are the endpoints of this node, of a Service that is Local.
 	Here []netip.AddrPort
@@ -81,7 +83,7 @@ type serviceTables struct {
 // A packet from outside to a frontend is translated to the ClusterIP and masqueraded, so that OVN chooses the endpoint and
 // brings the answer back here; a change of endpoints is none on the node. The node chooses itself where OVN cannot: for
 // Local (the source is kept, and the answer of a Pod leaves OVN by its own node), for affinity (OVN would see one client,
-// the node), and for endpoints outside the overlay (the answer would arrive through ovn0 with an address of the node itself
+// the node), for internalTrafficPolicy Local (behind the ClusterIP there are the node's own endpoints only), and for endpoints outside the overlay (the answer would arrive through ovn0 with an address of the node itself
 // as its source, which Linux drops as martian).
 func (c *compiler) services(f int) ([]Set, []Chain) {
 	t := &serviceTables{c: c, family: f, suffix: fmt.Sprintf("-v%d", f), elements: map[string][]string{}, chains: map[string]Chain{}, owner: map[string]string{}}
@@ -111,11 +113,11 @@ func (t *serviceTables) port(s *Service, p ServicePort) {
 	for _, addr := range s.Ingress {
 		t.external(s, p, netip.AddrPortFrom(addr, p.VIP.Port()), true)
 	}
-	if !p.Outside || len(p.Pick) == 0 {
+	if len(p.Own) == 0 {
 		return
 	}
 	if key, ok := t.claim(s, p, p.VIP); ok {
-		t.pick(mapPickAny, mapAny, key, p.Protocol, p.Pick)
+		t.pick(mapPickAny, mapAny, key, p.Protocol, p.Own)
 		t.add(setMasquerade, key)
 		t.remember(s, key)
 	}

@@ -155,8 +155,8 @@ func serviceInput() Input {
 			VIP: v4, Protocol: "tcp", NodePort: 30084, Live: true, Pick: ports("10.16.0.5:8080", "10.16.0.6:8080", "10.16.0.7:8080"),
 		}}},
 		{Name: "default/kubernetes", Ports: []ServicePort{
-			{VIP: ports("10.96.0.1:443")[0], Protocol: "tcp", NodePort: 30085, Live: true, Outside: true, Pick: ports("192.0.2.1:6443")},
-			{VIP: ports("10.96.0.1:444")[0], Protocol: "tcp", NodePort: 30086, Live: true, Outside: true, Pick: ports("192.0.2.2:6443")},
+			{VIP: ports("10.96.0.1:443")[0], Protocol: "tcp", NodePort: 30085, Live: true, Own: ports("192.0.2.1:6443"), Pick: ports("192.0.2.1:6443")},
+			{VIP: ports("10.96.0.1:444")[0], Protocol: "tcp", NodePort: 30086, Live: true, Own: ports("192.0.2.2:6443"), Pick: ports("192.0.2.2:6443")},
 		}},
 	}
 	return in

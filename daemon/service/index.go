@@ -2,6 +2,7 @@ package service
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -70,13 +71,22 @@ func (x *Index) SetInside(inside []netip.Prefix) {
 			return nil
 		}
 		x.place.inside = inside
-		all := make([]string, 0, len(x.services))
-		for key := range x.services {
-			all = append(all, key)
-		}
-		return all
+		return x.all()
 	})
 }
+
+// SetZone names the node's zone, empty when it has none.
+func (x *Index) SetZone(zone string) {
+	x.update(func() []string {
+		if x.place.zone == zone {
+			return nil
+		}
+		x.place.zone = zone
+		return x.all()
+	})
+}
+
+func (x *Index) all() []string { return slices.Collect(maps.Keys(x.services)) }
 
 // PutService stores a Service under its key.
 func (x *Index) PutService(key string, s *corev1.Service) {
@@ -167,17 +177,18 @@ func TrimService(s *corev1.Service) *corev1.Service {
 	out.Spec.SessionAffinity, out.Spec.SessionAffinityConfig = s.Spec.SessionAffinity, s.Spec.SessionAffinityConfig
 	out.Spec.LoadBalancerSourceRanges, out.Spec.HealthCheckNodePort = s.Spec.LoadBalancerSourceRanges, s.Spec.HealthCheckNodePort
 	out.Spec.ExternalTrafficPolicy = s.Spec.ExternalTrafficPolicy
+	out.Spec.InternalTrafficPolicy, out.Spec.TrafficDistribution = s.Spec.InternalTrafficPolicy, s.Spec.TrafficDistribution
 	out.Status.LoadBalancer = s.Status.LoadBalancer
 	return out
 }
 
-// TrimSlice keeps addresses, ports, conditions and nodes.
+// TrimSlice keeps addresses, ports, conditions, nodes and hints.
 func TrimSlice(s *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
 	out := &discoveryv1.EndpointSlice{ObjectMeta: trimMeta(s.ObjectMeta), AddressType: s.AddressType, Ports: s.Ports}
 	out.Labels = map[string]string{discoveryv1.LabelServiceName: s.Labels[discoveryv1.LabelServiceName]}
 	out.Endpoints = make([]discoveryv1.Endpoint, 0, len(s.Endpoints))
 	for _, e := range s.Endpoints {
-		out.Endpoints = append(out.Endpoints, discoveryv1.Endpoint{Addresses: e.Addresses, Conditions: e.Conditions, NodeName: e.NodeName})
+		out.Endpoints = append(out.Endpoints, discoveryv1.Endpoint{Addresses: e.Addresses, Conditions: e.Conditions, NodeName: e.NodeName, Hints: e.Hints})
 	}
 	return out
 }

@@ -14,8 +14,8 @@ import (
 
 // place is what a row depends on besides its objects.
 type place struct {
-	node   string
-	inside []netip.Prefix // the overlay's Subnets, whose addresses OVN reaches for the node
+	node, zone string
+	inside     []netip.Prefix // the overlay's Subnets, whose addresses OVN reaches for the node
 }
 
 // rowOf says what the node has to do for a Service; nil when that is nothing.
@@ -33,43 +33,91 @@ func (p place) rowOf(s *corev1.Service, list []*discoveryv1.EndpointSlice) *host
 	}
 	for _, port := range s.Spec.Ports {
 		for _, vip := range vips {
-			row.Ports = append(row.Ports, p.portOf(row, vip, port, list))
+			row.Ports = append(row.Ports, p.portOf(row, &s.Spec, vip, port, list))
 		}
 	}
 	known := len(row.ExternalIPs)+len(row.Ingress) > 0
-	if !known && !slices.ContainsFunc(row.Ports, func(p host.ServicePort) bool { return p.NodePort != 0 || p.Outside }) {
+	if !known && !slices.ContainsFunc(row.Ports, func(p host.ServicePort) bool { return p.NodePort != 0 || len(p.Own) > 0 }) {
 		return nil
 	}
 	return row
 }
 
-func (p place) portOf(s *host.Service, vip netip.Addr, port corev1.ServicePort, list []*discoveryv1.EndpointSlice) host.ServicePort {
+func (p place) portOf(s *host.Service, spec *corev1.ServiceSpec, vip netip.Addr, port corev1.ServicePort, list []*discoveryv1.EndpointSlice) host.ServicePort {
 	out := host.ServicePort{
 		VIP: netip.AddrPortFrom(vip, uint16(port.Port)), NodePort: uint16(port.NodePort),
 		Protocol: strings.ToLower(string(cmp.Or(port.Protocol, corev1.ProtocolTCP))),
 	}
 	endpoints := endpointsOf(list, port, vip.Is4())
-	all := usable(endpoints)
+	here := usable(slices.DeleteFunc(slices.Clone(endpoints), func(e endpoint) bool { return e.node != p.node }))
+	all := usable(p.nearest(value(spec.TrafficDistribution), endpoints))
+	own, local := all, value(spec.InternalTrafficPolicy) == corev1.ServiceInternalTrafficPolicyLocal
+	if local {
+		own = here
+	}
 	out.Live = len(all) > 0
-	out.Outside = slices.ContainsFunc(all, func(a netip.AddrPort) bool { return !p.isInside(a.Addr()) })
-	if out.Outside || s.Affinity > 0 && !s.Local {
+	if p.isOutside(own) {
+		out.Own = own
+	}
+	if p.isOutside(all) || s.Affinity > 0 && !s.Local || local {
 		out.Pick = all
 	}
 	if s.Local {
-		out.Here = usable(slices.DeleteFunc(endpoints, func(e endpoint) bool { return e.node != p.node }))
+		out.Here = here
 	}
 	return out
 }
 
-func (p place) isInside(a netip.Addr) bool {
-	return slices.ContainsFunc(p.inside, func(n netip.Prefix) bool { return n.Contains(a) })
+// isOutside tells whether an endpoint is not of the overlay.
+func (p place) isOutside(list []netip.AddrPort) bool {
+	return slices.ContainsFunc(list, func(a netip.AddrPort) bool {
+		return !slices.ContainsFunc(p.inside, func(n netip.Prefix) bool { return n.Contains(a.Addr()) })
+	})
+}
+
+// nearest leaves the endpoints that this node uses, by kube-proxy's rules: those with a hint for the node, if every ready
+// endpoint has one for some node and one of them is for this; else the same with zones; else all. While no endpoint is ready, hints do
+// not count. The controller does the same for OVN (compile/near.go there).
+func (p place) nearest(distribution string, endpoints []endpoint) []endpoint {
+	only := func(hints func(endpoint) []string, name string) []endpoint {
+		return slices.DeleteFunc(slices.Clone(endpoints), func(e endpoint) bool { return e.ready && !slices.Contains(hints(e), name) })
+	}
+	nodes := func(e endpoint) []string { return e.nodes }
+	zones := func(e endpoint) []string { return e.zones }
+	switch distribution {
+	case corev1.ServiceTrafficDistributionPreferSameNode:
+		if hinted(endpoints, nodes, p.node) {
+			return only(nodes, p.node)
+		}
+	case corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferClose:
+	default:
+		return endpoints
+	}
+	if hinted(endpoints, zones, p.zone) {
+		return only(zones, p.zone)
+	}
+	return endpoints
+}
+
+func hinted(endpoints []endpoint, hints func(endpoint) []string, name string) (found bool) {
+	for _, e := range endpoints {
+		if !e.ready {
+			continue
+		}
+		if len(hints(e)) == 0 {
+			return false
+		}
+		found = found || slices.Contains(hints(e), name)
+	}
+	return found
 }
 
 // endpoint is one endpoint of one port.
 type endpoint struct {
 	at           netip.AddrPort
 	node         string
-	ready, ended bool // ended: about to end, and still serving
+	ready, ended bool     // ended: about to end, and still serving
+	nodes, zones []string // hints: whose clients it is meant for
 }
 
 // endpointsOf lists those of one port and family.
@@ -90,13 +138,28 @@ func endpointsOf(list []*discoveryv1.EndpointSlice, port corev1.ServicePort, v4 
 				continue
 			}
 			ready := is(e.Conditions.Ready, true) // absent means ready (EndpointConditions)
+			forNodes, forZones := hintsOf(e)
 			out = append(out, endpoint{
+				nodes: forNodes, zones: forZones,
 				at: netip.AddrPortFrom(addr, number), node: value(e.NodeName), ready: ready,
 				ended: is(e.Conditions.Serving, ready) && is(e.Conditions.Terminating, false),
 			})
 		}
 	}
 	return out
+}
+
+func hintsOf(e discoveryv1.Endpoint) (nodes, zones []string) {
+	if e.Hints == nil {
+		return nil, nil
+	}
+	for _, n := range e.Hints.ForNodes {
+		nodes = append(nodes, n.Name)
+	}
+	for _, z := range e.Hints.ForZones {
+		zones = append(zones, z.Name)
+	}
+	return nodes, zones
 }
 
 // usable are the ready ones or, while there is none, those that still serve although they are about to end.

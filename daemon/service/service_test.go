@@ -43,6 +43,7 @@ func parse(t *testing.T, doc string, into any) {
 func newIndex(changed func()) *Index {
 	x := NewIndex("n1", changed)
 	x.SetInside([]netip.Prefix{netip.MustParsePrefix("10.16.0.0/16"), netip.MustParsePrefix("fd00:10:16::/112")})
+	x.SetZone("a")
 	return x
 }
 
@@ -100,11 +101,11 @@ func TestWakesOnlyForTheNode(t *testing.T) {
 		t.Errorf("other endpoints and the same Service again: %d changes, want 0", calls-2)
 	}
 	fill(t, x, strings.TrimPrefix(slice("{addresses: [192.0.2.7]}"), "---\n"))
-	if calls != 3 || !x.Rows()[0].Ports[0].Outside {
+	if calls != 3 || len(x.Rows()[0].Ports[0].Own) == 0 {
 		t.Errorf("an endpoint outside the overlay: %d changes, want 1; %+v", calls-2, x.Rows()[0])
 	}
 	x.SetInside([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")})
-	if calls != 4 || x.Rows()[0].Ports[0].Outside {
+	if calls != 4 || len(x.Rows()[0].Ports[0].Own) > 0 {
 		t.Errorf("a Subnet that it is in: %d changes, want 1; %+v", calls-3, x.Rows()[0])
 	}
 	x.DeleteSlice("default/web-1")
