@@ -77,6 +77,12 @@ func remove(e event) event {
 			s.Namespaces.Delete(key)
 		case "ip":
 			s.IPs.Delete(key)
+		case state.KindPlace:
+			s.Places.Delete(key)
+		case state.KindService:
+			s.Services.Delete(key)
+		case "slice":
+			s.EndpointSlices.Delete(key)
 		}
 	}}
 }
@@ -231,6 +237,9 @@ func copyOf(old *state.Store) *state.Store {
 	copyTable(old.Namespaces, store.Namespaces)
 	copyTable(old.Pods, store.Pods)
 	copyTable(old.IPs, store.IPs)
+	copyTable(old.Places, store.Places)
+	copyTable(old.Services, store.Services)
+	copyTable(old.EndpointSlices, store.EndpointSlices)
 	return store
 }
 
