@@ -219,7 +219,7 @@ func TestSubnetProblems(t *testing.T) {
 	r.readySubnet("ovn-default")
 	for _, c := range []struct{ name, cidr, reason, message string }{
 		{"over-subnet", "10.16.128.0/17", "Conflict", "CIDR 10.16.128.0/17 overlaps 10.16.0.0/16 of Subnet ovn-default"},
-		{"over-services", "10.100.0.0/16", "Conflict", "CIDR 10.100.0.0/16 overlaps the Service CIDR 10.96.0.0/12"},
+		{"over-services", "10.96.128.0/17", "Conflict", "CIDR 10.96.128.0/17 overlaps the Service CIDR 10.96.0.0/16"},
 		{"over-join", "100.64.1.0/24", "Conflict", "CIDR 100.64.1.0/24 overlaps 100.64.0.0/16 of Subnet join"},
 		{"over-node", "192.0.2.0/24", "Conflict", "CIDR 192.0.2.0/24 contains the address 192.0.2.11 of Node n1"},
 	} {

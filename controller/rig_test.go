@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -102,7 +103,7 @@ func newRig(t testing.TB) *rig {
 // empty removes what the test before has left.
 func (r *rig) empty() {
 	r.Helper()
-	r.wipe(&corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{}, &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{})
+	r.wipe(&corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{}, &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.ServiceCIDRList{})
 	var namespaces corev1.NamespaceList
 	r.must(r.client.List(r.Context(), &namespaces))
 	for i := range namespaces.Items {
@@ -122,6 +123,9 @@ func (r *rig) wipe(lists ...client.ObjectList) {
 			obj := item.(client.Object)
 			if obj.GetNamespace() == "default" && obj.GetName() == "kubernetes" {
 				return nil // the API server's own
+			}
+			if _, ok := obj.(*networkingv1.ServiceCIDR); ok && obj.GetName() == "kubernetes" {
+				return nil // the same
 			}
 			if len(obj.GetFinalizers()) > 0 {
 				obj.SetFinalizers(nil)

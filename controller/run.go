@@ -133,7 +133,14 @@ func (c *controller) lead(ctx context.Context) error {
 	if err := decide.Bootstrap(ctx, c.mgr.GetClient(), c.cfg.Defaults); err != nil {
 		return err
 	}
-	if err := feed.Start(ctx, c.mgr.GetCache(), c.store); err != nil {
+	serviceCIDRs, err := feed.HasServiceCIDRs(c.mgr.GetRESTMapper())
+	if err != nil {
+		return err
+	}
+	if !serviceCIDRs {
+		c.cfg.Log.Info("the API server has no ServiceCIDRs, so Services are where the flag says", "service-cidr", c.cfg.ServiceCIDR)
+	}
+	if err := feed.Start(ctx, c.mgr.GetCache(), c.store, serviceCIDRs); err != nil {
 		return err
 	}
 	if err := c.deciders.Load(ctx); err != nil {

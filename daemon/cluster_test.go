@@ -34,6 +34,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"Node":                     {Version: "v1", Resource: "nodes"},
 	"Pod":                      {Version: "v1", Resource: "pods"},
 	"Service":                  {Version: "v1", Resource: "services"},
+	"ServiceCIDR":              {Group: "networking.k8s.io", Version: "v1", Resource: serviceCIDRs},
 	"EndpointSlice":            {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 }
 
@@ -103,6 +104,14 @@ func (c *cluster) annotate(kind, namespace, name string, annotations map[string]
 		c.t.Fatal(err)
 	}
 	if _, err := c.of(kind, namespace).Patch(c.ctx(), name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// unfinalize takes the finalizers off an object.
+func (c *cluster) unfinalize(kind, name string) {
+	c.t.Helper()
+	if _, err := c.of(kind, "").Patch(c.ctx(), name, types.MergePatchType, []byte(`{"metadata": {"finalizers": null}}`), metav1.PatchOptions{}); err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,12 +24,13 @@ type kube struct {
 	metadata  metadata.Interface
 	core      rest.Interface
 	discovery rest.Interface
+	networks  rest.Interface // networking.k8s.io
 	heddle    rest.Interface
 }
 
 func newKube(cfg *rest.Config) (*kube, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme, v1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme, networkingv1.AddToScheme, v1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("register the API types: %w", err)
 		}
@@ -46,6 +48,7 @@ func newKube(cfg *rest.Config) (*kube, error) {
 	}{
 		{&k.core, corev1.SchemeGroupVersion, "/api", runtime.ContentTypeProtobuf},
 		{&k.discovery, discoveryv1.SchemeGroupVersion, "/apis", runtime.ContentTypeProtobuf},
+		{&k.networks, networkingv1.SchemeGroupVersion, "/apis", runtime.ContentTypeProtobuf},
 		{&k.heddle, v1.GroupVersion, "/apis", runtime.ContentTypeJSON},
 	} {
 		own := rest.CopyConfig(cfg)

@@ -79,6 +79,7 @@ func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 		k.nodeSource(d.tables, d.hostWake, d.chassisWake),
 		k.serviceSource(d.tables.services),
 		k.endpointSource(d.tables.services),
+		k.serviceCIDRSource(d.tables, log, d.hostWake),
 	}}
 	if cfg.SouthboundAddr == "" {
 		namespace, service, _ := strings.Cut(cfg.SouthboundService, "/")
@@ -185,7 +186,7 @@ func (d *daemon) runHost(ctx context.Context, h *host.Host) error {
 // hostInput is sorted: the same objects are the same input.
 func (d *daemon) hostInput() host.Input {
 	me, _ := d.tables.nodes.Get(d.cfg.NodeName)
-	in := host.Input{IP: me.ip, MAC: me.mac, CIDR: me.cidr, Gateway: me.gw}
+	in := host.Input{IP: me.ip, MAC: me.mac, CIDR: me.cidr, Gateway: me.gw, ServiceCIDRs: d.tables.allServiceCIDRs()}
 	for _, s := range d.tables.networks.Values() {
 		if s.overlay {
 			in.Subnets = append(in.Subnets, s.Subnet)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	gocmp "cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+	"k8s.io/client-go/rest"
 
 	"github.com/heddle-net/heddle/daemon/port"
 	"github.com/heddle-net/heddle/ovs/ovstest/node"
@@ -25,6 +27,7 @@ type world struct {
 	*rig
 	cluster *cluster
 	cfg     Config
+	older   *rest.Config // of an API server that lacks something, when set
 	stop    func()
 }
 
@@ -45,7 +48,7 @@ func newWorldOf(t testing.TB, objects func(*world)) *world {
 	}
 	w.socket = filepath.Join(n.Dir, "heddle", "daemon.sock")
 	w.cfg = Config{
-		Kube: w.cluster.Config(), NodeName: "n1", Socket: w.socket, OVSSocket: n.OVS, SouthboundAddr: n.SB,
+		Kube: gocmp.Or(w.older, w.cluster.Config()), NodeName: "n1", Socket: w.socket, OVSSocket: n.OVS, SouthboundAddr: n.SB,
 		EncapType: "geneve", Datapath: DatapathAuto, ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")},
 		JoinSubnet: "join", CNIConfDir: filepath.Join(n.Dir, "net.d"), CNIBinDir: filepath.Join(n.Dir, "bin"), CNIBinary: binary,
 		CNIVersion: "1.1.0", MetricsAddr: "127.0.0.1:10665", HealthAddr: "127.0.0.1:10666",

@@ -38,13 +38,14 @@ type subnetFacts struct {
 
 // tables are filled by the watches. Each watch also sets the signals of the loops that read its objects.
 type tables struct {
-	pods       port.Pods
-	subnets    port.Table[port.Subnet]
-	networks   port.Table[subnetFacts]
-	nodes      port.Table[nodeFacts]
-	services   *service.Index
-	southbound port.Table[discoveryv1.EndpointSlice]
-	tunnel     port.Table[netip.Addr] // one row, with the empty key, once this node's tunnel address is known
+	pods         port.Pods
+	subnets      port.Table[port.Subnet]
+	networks     port.Table[subnetFacts]
+	nodes        port.Table[nodeFacts]
+	services     *service.Index
+	southbound   port.Table[discoveryv1.EndpointSlice]
+	serviceCIDRs port.Table[[]netip.Prefix]
+	tunnel       port.Table[netip.Addr] // one row, with the empty key, once this node's tunnel address is known
 }
 
 // signal wakes a loop; several sets before it looks are one.

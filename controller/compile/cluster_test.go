@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -81,7 +82,8 @@ var parsers = map[string]func([]byte) (object, error){
 	"EndpointSlice": parser(func(s *state.Store, o *discoveryv1.EndpointSlice) {
 		put(s.EndpointSlices, o.Namespace+"/"+o.Name, feed.EndpointSlice(o))
 	}),
-	"IP": parser(func(s *state.Store, o *v1.IP) { put(s.IPs, o.Name, feed.IP(o)) }),
+	"ServiceCIDR": parser(func(s *state.Store, o *networkingv1.ServiceCIDR) { put(s.ServiceCIDRs, o.Name, feed.ServiceCIDR(o)) }),
+	"IP":          parser(func(s *state.Store, o *v1.IP) { put(s.IPs, o.Name, feed.IP(o)) }),
 }
 
 func parser[T any](put func(*state.Store, *T)) func([]byte) (object, error) {

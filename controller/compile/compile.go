@@ -16,6 +16,8 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 	state.KindService: service,
 	state.KindPod:     pod,
 	state.KindGroup:   group,
+
+	state.KindServiceCIDR: serviceCIDR,
 }
 
 // Output is what one owner wants, and what is wrong with what it asks for.

@@ -69,7 +69,7 @@ func SubnetProblems(v *state.View, obj *state.Subnet) []Problem {
 		out.Problem(ReasonInvalid, "a Subnet must not have the name of its VPC")
 	}
 	for _, cidr := range obj.CIDRs {
-		out.Problems = append(out.Problems, unusable(v.Config(), cidr)...)
+		out.Problems = append(out.Problems, unusable(v, obj, cidr)...)
 		overlaps(v, obj, cidr, &out)
 	}
 	return out.Problems
@@ -82,32 +82,38 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
 }
 
-// unusable says why no Subnet of the cluster can have that range.
-func unusable(config state.Config, cidr netip.Prefix) []Problem {
+// unusable says why no Subnet of the cluster can have that range. A Service CIDR that comes later does not take a Subnet out of
+// force; it is warned itself (servicecidr.go).
+func unusable(v *state.View, obj *state.Subnet, cidr netip.Prefix) []Problem {
 	var out Output
 	for _, p := range special {
 		if p.Overlaps(cidr) {
 			out.Problem(ReasonInvalid, "CIDR %s overlaps %s, in which Pods can have no addresses", cidr, p)
 		}
 	}
-	for _, service := range config.ServiceCIDRs {
-		if service.Overlaps(cidr) {
-			out.Problem(ReasonConflict, "CIDR %s overlaps the Service CIDR %s", cidr, service)
+	if obj.Accepted {
+		return out.Problems
+	}
+	for _, services := range v.ServiceCIDRs() {
+		for _, theirs := range services.CIDRs {
+			if theirs.Overlaps(cidr) {
+				out.Problem(ReasonConflict, "CIDR %s overlaps the Service CIDR %s", cidr, theirs)
+			}
 		}
 	}
 	return out.Problems
 }
 
 // hopeless tells that a Subnet can never be in force as it is: nobody has to give way to it.
-func hopeless(config state.Config, s *state.Subnet) bool {
-	return !s.Accepted && slices.ContainsFunc(s.CIDRs, func(cidr netip.Prefix) bool { return len(unusable(config, cidr)) > 0 })
+func hopeless(v *state.View, s *state.Subnet) bool {
+	return !s.Accepted && slices.ContainsFunc(s.CIDRs, func(cidr netip.Prefix) bool { return len(unusable(v, s, cidr)) > 0 })
 }
 
 // overlaps finds everything that uses addresses of a Subnet's range already.
 func overlaps(v *state.View, obj *state.Subnet, cidr netip.Prefix, out *Output) {
 	for _, other := range v.SubnetsOf(obj.Vpc) {
 		for _, theirs := range other.CIDRs { // the cheapest question comes first: there may be thousands of Subnets
-			if theirs.Overlaps(cidr) && other.Name != obj.Name && !hopeless(v.Config(), other) && yields(obj, other, v.Config().JoinSubnet) {
+			if theirs.Overlaps(cidr) && other.Name != obj.Name && !hopeless(v, other) && yields(obj, other, v.Config().JoinSubnet) {
 				out.Problem(ReasonConflict, "CIDR %s overlaps %s of Subnet %s", cidr, theirs, other.Name)
 			}
 		}

@@ -3,6 +3,7 @@ package decide
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,32 +13,33 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/heddle-net/heddle/controller/report"
-	"github.com/heddle-net/heddle/controller/state"
 	"github.com/heddle-net/heddle/ovs/nb"
 )
 
-// Services tells by Events what is wrong with a Service: it has no condition that is ours.
-type Services struct {
+// Announcer tells by Events what is wrong with objects of one kind that have no condition of ours.
+type Announcer struct {
 	client client.Client
 	board  *report.Board
 	events events.EventRecorder
+	kind   string // of the owners
+	object func() client.Object
 
 	mu   sync.Mutex
 	said map[reconcile.Request]string
 }
 
-// Reconcile implements reconcile.Reconciler. It is asked when the outcome of a Service has changed.
-func (r *Services) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-	var obj corev1.Service
-	if err := r.client.Get(ctx, req.NamespacedName, &obj); apierrors.IsNotFound(err) {
+// Reconcile implements reconcile.Reconciler. It is asked when the outcome of an owner has changed.
+func (r *Announcer) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	obj, owner := r.object(), nb.Owner{Kind: r.kind, Key: strings.TrimPrefix(req.String(), "/")}
+	if err := r.client.Get(ctx, req.NamespacedName, obj); apierrors.IsNotFound(err) {
 		r.news(req, "")
 		return reconcile.Result{}, nil
 	} else if err != nil {
-		return reconcile.Result{}, fmt.Errorf("get Service %s: %w", req, err)
+		return reconcile.Result{}, fmt.Errorf("get %s: %w", owner, err)
 	}
-	reason, text := wrong(r.board.Outcome(nb.Owner{Kind: state.KindService, Key: req.String()}))
+	reason, text := wrong(r.board.Outcome(owner))
 	if r.news(req, text) {
-		r.events.Eventf(&obj, nil, corev1.EventTypeWarning, reason, "ReconcileService", "%s", text)
+		r.events.Eventf(obj, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", text)
 	}
 	return reconcile.Result{}, nil
 }
@@ -54,7 +56,7 @@ func wrong(outcome report.Outcome) (reason, text string) {
 }
 
 // news remembers a text and tells whether it is to be said.
-func (r *Services) news(req reconcile.Request, text string) bool {
+func (r *Announcer) news(req reconcile.Request, text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if text == "" {

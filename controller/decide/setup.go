@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -48,15 +49,17 @@ type Deciders struct {
 	subnets    *Subnets
 	vpcs       *Vpcs
 	namespaces *Namespaces
-	services   *Services
+	services   *Announcer
 
-	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue *inbox
+	serviceCIDRs *Announcer
+
+	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, serviceCIDRQueue *inbox
 }
 
 // New makes the reconcilers; Load and then Setup bring them to life.
 func New(mgr manager.Manager, cfg Config) *Deciders {
 	d := &Deciders{
-		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(),
+		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), serviceCIDRQueue: newInbox(),
 	}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
 	d.binding = newBinding(c, mgr.GetAPIReader(), cfg.Store.Config().DefaultSubnet)
@@ -73,7 +76,11 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	}
 	d.vpcs = &Vpcs{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
 	d.namespaces = &Namespaces{client: c, binding: d.binding}
-	d.services = &Services{client: c, board: cfg.Board, events: recorder, said: make(map[reconcile.Request]string)}
+	announce := func(kind string, object func() client.Object) *Announcer {
+		return &Announcer{client: c, board: cfg.Board, events: recorder, kind: kind, object: object, said: make(map[reconcile.Request]string)}
+	}
+	d.services = announce(state.KindService, func() client.Object { return &corev1.Service{} })
+	d.serviceCIDRs = announce(state.KindServiceCIDR, func() client.Object { return &networkingv1.ServiceCIDR{} })
 	cfg.Board.Gone, cfg.Board.Changed, cfg.Board.Keep = d.addresses.Gone, d.ownerChanged, d.keep
 	return d
 }
@@ -94,6 +101,8 @@ func (d *Deciders) ownerChanged(owner nb.Owner) {
 		d.vpcQueue.add(named(owner.Key))
 	case state.KindPod, state.KindNode:
 		d.addressQueue.add(holderRequest(owner))
+	case state.KindServiceCIDR:
+		d.serviceCIDRQueue.add(named(owner.Key))
 	case state.KindService:
 		namespace, name, _ := strings.Cut(owner.Key, "/")
 		d.serviceQueue.add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
@@ -148,6 +157,12 @@ func (d *Deciders) Setup(loaded <-chan struct{}) error {
 		Complete(after(loaded, d.services))
 	if err != nil {
 		return fmt.Errorf("set up Services: %w", err)
+	}
+	err = builder.ControllerManagedBy(d.mgr).Named("servicecidr").WithOptions(options(1)).
+		WatchesRawSource(d.serviceCIDRQueue.source()).
+		Complete(after(loaded, d.serviceCIDRs))
+	if err != nil {
+		return fmt.Errorf("set up ServiceCIDRs: %w", err)
 	}
 	err = builder.ControllerManagedBy(d.mgr).Named("namespace").WithOptions(options(1)).
 		For(&corev1.Namespace{}, builder.WithPredicates(d.rebind(predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{})))).

@@ -16,8 +16,8 @@ import (
 )
 
 // Start feeds every kind into the store and returns when all that exists is there. The informers go on feeding for as long
-// as the cache runs.
-func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Store) error {
+// as the cache runs. Without serviceCIDRs, that kind is not asked for.
+func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Store, serviceCIDRs bool) error {
 	config := store.Config()
 	starts := []func() (cache.ResourceEventHandlerRegistration, error){
 		func() (cache.ResourceEventHandlerRegistration, error) {
@@ -47,6 +47,11 @@ func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Stor
 		func() (cache.ResourceEventHandlerRegistration, error) {
 			return watch(ctx, informers, store.EndpointSlices, EndpointSlice)
 		},
+	}
+	if serviceCIDRs {
+		starts = append(starts, func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.ServiceCIDRs, ServiceCIDR)
+		})
 	}
 	var synced []cache.InformerSynced
 	for _, start := range starts {

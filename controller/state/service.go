@@ -78,3 +78,13 @@ func (e Endpoint) equal(o Endpoint) bool {
 func (s *EndpointSlice) equal(o *EndpointSlice) bool {
 	return s.Service == o.Service && slices.Equal(s.Ports, o.Ports) && slices.EqualFunc(s.Endpoints, o.Endpoints, Endpoint.equal)
 }
+
+// ServiceCIDR is where ClusterIPs come from, at most one range of each family.
+type ServiceCIDR struct {
+	Name  string
+	CIDRs []netip.Prefix
+}
+
+func (s *ServiceCIDR) equal(o *ServiceCIDR) bool {
+	return s.Name == o.Name && slices.Equal(s.CIDRs, o.CIDRs)
+}

@@ -18,6 +18,8 @@ const (
 	KindService = "service"
 	KindPod     = "pod"
 	KindGroup   = "group"
+
+	KindServiceCIDR = "servicecidr"
 )
 
 type tableID uint8
@@ -32,6 +34,7 @@ const (
 	ips
 	services
 	endpointSlices
+	serviceCIDRs
 	groupSets
 )
 
@@ -40,7 +43,8 @@ type Config struct {
 	DefaultVpc    string
 	DefaultSubnet string
 	JoinSubnet    string
-	ServiceCIDRs  []netip.Prefix
+	// ServiceCIDRs are those of a cluster whose API server tells none.
+	ServiceCIDRs []netip.Prefix
 }
 
 // Store holds all tables. It is safe for concurrent use.
@@ -56,6 +60,7 @@ type Store struct {
 
 	Services       *Table[Service]
 	EndpointSlices *Table[EndpointSlice]
+	ServiceCIDRs   *Table[ServiceCIDR]
 
 	config  Config
 	lacking bool // see SetTemplates
@@ -85,6 +90,7 @@ func New(config Config) *Store {
 	s.IPs = newTable(s, ips, "", (*IP).equal)
 	s.Services = newTable(s, services, KindService, (*Service).equal, func(s *Service) string { return nearIndex(s.Near()) })
 	s.EndpointSlices = newTable(s, endpointSlices, "", (*EndpointSlice).equal, func(e *EndpointSlice) string { return e.Service })
+	s.ServiceCIDRs = newTable(s, serviceCIDRs, KindServiceCIDR, (*ServiceCIDR).equal, func(*ServiceCIDR) string { return "" })
 	s.Pods.moved, s.Namespaces.moved, s.IPs.moved = s.podMoved, s.namespaceMoved, s.ipMoved
 	return s
 }
@@ -125,6 +131,9 @@ func (s *Store) Owners() []nb.Owner {
 	}
 	for _, key := range s.Services.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindService, Key: key})
+	}
+	for _, key := range s.ServiceCIDRs.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindServiceCIDR, Key: key})
 	}
 	for _, key := range s.Pods.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})
@@ -300,4 +309,15 @@ func (v *View) Templates() bool { return !v.store.lacking }
 // EndpointSlicesOf lists the EndpointSlices of a Service, namespace/name.
 func (v *View) EndpointSlicesOf(service string) []*EndpointSlice {
 	return v.store.EndpointSlices.by(v, 0, service)
+}
+
+// ServiceCIDR returns the ServiceCIDR of that name, nil when there is none.
+func (v *View) ServiceCIDR(name string) *ServiceCIDR { return v.store.ServiceCIDRs.get(v, name) }
+
+// ServiceCIDRs lists the ServiceCIDRs by name; one without a name stands for the flag of a cluster that tells none.
+func (v *View) ServiceCIDRs() []*ServiceCIDR {
+	if list := v.store.ServiceCIDRs.by(v, 0, ""); len(list) > 0 {
+		return list
+	}
+	return []*ServiceCIDR{{CIDRs: v.store.config.ServiceCIDRs}}
 }

@@ -32,6 +32,8 @@ type compiler struct {
 	in    Input
 	facts Facts
 	out   Desired
+	// clusterIPs are the ranges that Services have for themselves.
+	clusterIPs []netip.Prefix
 }
 
 // Compile says what the node should have. It is total and pure: bad input gives a defined result and a problem. With no
@@ -46,7 +48,9 @@ func Compile(cfg Config, in *Input, f Facts) Desired {
 	c.in = *in
 	c.out.Problems = append(c.out.Problems, f.Barriers...)
 	join := c.join()
-	subnets := c.subnets(join)
+	nodes := append(c.nodeIPs(), cfg.EncapIP)
+	subnets := c.subnets(join, nodes)
+	c.clusterIPs = c.serviceCIDRs(join, nodes)
 	c.sysctls(join, subnets)
 	c.overlay(join, subnets)
 	c.nat(join, subnets)
@@ -172,9 +176,9 @@ func overlayRoute(dst netip.Prefix, gateway, src netip.Addr) Route {
 // Services of the other family too is no fault of the node's.
 func (c *compiler) withServices(join map[int]joinFamily, subnets []subnet) []subnet {
 	out := slices.Clone(subnets)
-	for _, p := range c.cfg.ServiceCIDRs {
+	for _, p := range c.clusterIPs {
 		if _, ok := join[family(p.Addr())]; ok {
-			out = append(out, subnet{name: "service CIDR", prefix: p.Masked()})
+			out = append(out, subnet{name: "service CIDR", prefix: p})
 		}
 	}
 	return out

@@ -20,7 +20,8 @@ const (
 
 // Config is what does not change while the process lives.
 type Config struct {
-	NodeName     string
+	NodeName string
+	// ServiceCIDRs are those of a cluster that tells none.
 	ServiceCIDRs []netip.Prefix
 	Datapath     Datapath
 	// EncapIP is the node's tunnel address. The link that carries it is the uplink: ovn0's MTU follows it, and with the
@@ -53,6 +54,8 @@ type Input struct {
 	Subnets []Subnet // the overlay Subnets of the default VPC, without the join Subnet
 	NodeIPs []string // the InternalIPs of all nodes; this node's own may be among them
 
+	ServiceCIDRs []netip.Prefix // where ClusterIPs come from; empty = Config has it
+
 	OwnIPs   []string   // the InternalIPs of this node, at which it answers for NodePorts
 	Services []*Service // those that the node has to do something for; never changed once they are here
 }
@@ -67,7 +70,7 @@ type Subnet struct {
 // Equal reports whether both say the same; the order of lists matters.
 func (in Input) Equal(o Input) bool {
 	return in.IP == o.IP && in.MAC == o.MAC && in.CIDR == o.CIDR && in.Gateway == o.Gateway &&
-		slices.Equal(in.Subnets, o.Subnets) && slices.Equal(in.NodeIPs, o.NodeIPs) && slices.Equal(in.OwnIPs, o.OwnIPs) &&
+		slices.Equal(in.Subnets, o.Subnets) && slices.Equal(in.NodeIPs, o.NodeIPs) && slices.Equal(in.OwnIPs, o.OwnIPs) && slices.Equal(in.ServiceCIDRs, o.ServiceCIDRs) &&
 		slices.EqualFunc(in.Services, o.Services, func(a, b *Service) bool { return a == b || reflect.DeepEqual(a, b) })
 }
 

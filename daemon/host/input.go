@@ -73,9 +73,8 @@ func (c *compiler) mac() string {
 
 // subnets are the CIDRs that are routed into the overlay. One that covers a node's own address is refused: its route would
 // cut this node off from that one.
-func (c *compiler) subnets(join map[int]joinFamily) []subnet {
+func (c *compiler) subnets(join map[int]joinFamily, nodes []netip.Addr) []subnet {
 	var out []subnet
-	nodes := append(c.nodeIPs(), c.cfg.EncapIP)
 	for _, s := range c.in.Subnets {
 		what := "Subnet " + s.Name
 		cidrs := byFamily(c, what, s.CIDR, parsePrefix)
@@ -83,6 +82,21 @@ func (c *compiler) subnets(join map[int]joinFamily) []subnet {
 			if cidr, ok := cidrs[f]; ok && !c.collides(what, cidr.Masked(), nodes, join) {
 				out = append(out, subnet{name: what, prefix: cidr.Masked(), natOutgoing: s.NATOutgoing})
 			}
+		}
+	}
+	return out
+}
+
+// serviceCIDRs are routed as Subnets are, with the same limits. One that overlaps a Subnet does no harm: both lead to the same router.
+func (c *compiler) serviceCIDRs(join map[int]joinFamily, nodes []netip.Addr) []netip.Prefix {
+	list := c.in.ServiceCIDRs
+	if len(list) == 0 {
+		list = c.cfg.ServiceCIDRs
+	}
+	var out []netip.Prefix
+	for _, p := range list {
+		if p = p.Masked(); !c.collides("Service CIDR", p, nodes, join) {
+			out = append(out, p)
 		}
 	}
 	return out

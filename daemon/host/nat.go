@@ -73,9 +73,9 @@ func (c *compiler) prefixesOf(f int, join map[int]joinFamily, subnets []subnet) 
 	if j, ok := join[f]; ok {
 		inside = append(inside, j.cidr)
 	}
-	for _, p := range c.cfg.ServiceCIDRs {
+	for _, p := range c.clusterIPs {
 		if family(p.Addr()) == f {
-			inside = append(inside, p.Masked())
+			inside = append(inside, p)
 		}
 	}
 	return sources, inside
