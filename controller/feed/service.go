@@ -33,10 +33,11 @@ func Service(obj *corev1.Service) *state.Service {
 	return s
 }
 
-// vipsOf lists every address of the Service, in a fixed order. What cannot be read, "None" of a headless one too, is left out.
+// vipsOf lists every address of the Service, in a fixed order. What cannot be read, "None" of a headless one too, is left out. So are
+// addresses of a load balancer that not everybody may use: packets to them leave OVN by the node of their Pod, which knows the ranges.
 func vipsOf(obj *corev1.Service) []netip.Addr {
 	texts := slices.Concat(obj.Spec.ClusterIPs, obj.Spec.ExternalIPs)
-	if obj.Spec.Type == corev1.ServiceTypeLoadBalancer {
+	if obj.Spec.Type == corev1.ServiceTypeLoadBalancer && len(obj.Spec.LoadBalancerSourceRanges) == 0 {
 		for _, ingress := range obj.Status.LoadBalancer.Ingress {
 			if ingress.IPMode == nil || *ingress.IPMode == corev1.LoadBalancerIPModeVIP {
 				texts = append(texts, ingress.IP)

@@ -148,8 +148,10 @@ func serviceInput() Input {
 		{Name: "default/local", Local: true, Ports: both(func(p *ServicePort, own []netip.AddrPort) { p.NodePort, p.Here = 30082, own })},
 		{Name: "default/local-elsewhere", Local: true, Ports: both(func(p *ServicePort, _ []netip.AddrPort) { p.NodePort = 30083 })},
 		{
-			Name: "default/restricted", Ingress: []netip.Addr{netip.MustParseAddr("203.0.113.81")},
-			SourceRanges: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, Ports: both(func(*ServicePort, []netip.AddrPort) {}),
+			Name: "default/restricted", Ingress: []netip.Addr{netip.MustParseAddr("203.0.113.81"), netip.MustParseAddr("2001:db8:113::81")},
+			SourceRanges: []netip.Prefix{
+				netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("10.16.0.0/24"), netip.MustParsePrefix("2001:db8:2::/64"), netip.MustParsePrefix("fd00:10:16::5/128"),
+			}, Ports: both(func(*ServicePort, []netip.AddrPort) {}),
 		},
 		{Name: "default/sticky", Affinity: 60, Ports: []ServicePort{{
 			VIP: v4, Protocol: "tcp", NodePort: 30084, Live: true, Pick: ports("10.16.0.5:8080", "10.16.0.6:8080", "10.16.0.7:8080"),
@@ -175,7 +177,8 @@ func newServiceRig(t *testing.T) (r *rig, h *Host, stop func(), pods string) {
 		ip addr add fd00:10:96::10/128 dev lo`)
 	r.lines(r.outside, `
 		ip addr add 198.51.100.11/32 dev lo
-		ip route add 203.0.113.0/24 via 192.0.2.1`)
+		ip route add 203.0.113.0/24 via 192.0.2.1
+		ip route add 2001:db8:113::/64 via 2001:db8:1::1`)
 	for _, protocol := range []string{"tcp", "udp"} {
 		for _, at := range []string{"10.96.0.10:80", "[fd00:10:96::10]:80", "10.16.0.5:8080", "10.16.0.6:8080", "10.16.0.7:8080", "[fd00:10:16::5]:8080"} {
 			r.serve(pods, protocol, at)

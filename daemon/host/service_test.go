@@ -32,6 +32,12 @@ func TestServicePackets(t *testing.T) {
 			{"allowed source", r.outside, "198.51.100.10", "203.0.113.81:80", "10.96.0.10:80 100.64.0.2"},
 			{"other source", r.outside, "192.0.2.2", "203.0.113.81:80", "nothing"},
 			{"other source, the node", "", "", "203.0.113.81:80", "nothing"},
+			{"allowed source", r.outside, "2001:db8:2::10", "[2001:db8:113::81]:80", "[fd00:10:96::10]:80 fd00:100:64::2"},
+			{"other source, the node", "", "", "[2001:db8:113::81]:80", "nothing"},
+			{"allowed source, a Pod", pods, "10.16.0.5", "203.0.113.81:80", "10.96.0.10:80 100.64.0.2"},
+			{"allowed source, a Pod", pods, "fd00:10:16::5", "[2001:db8:113::81]:80", "[fd00:10:96::10]:80 fd00:100:64::2"},
+			{"other source, a Pod", pods, "10.17.0.5", "203.0.113.81:80", "nothing"},
+			{"other source, a Pod", pods, "fd00:10:17::5", "[2001:db8:113::81]:80", "nothing"},
 		} {
 			if got := say(c.netns, c.from, protocol, c.to); got != c.want {
 				t.Errorf("%s: %s from %q to %s: %s, want %s", c.what, protocol, c.from, c.to, got, c.want)
