@@ -30,8 +30,8 @@ func TestNodeAddedAndRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	chassis, join := node.Annotations[v1.AnnotationChassis], node.Annotations[v1.AnnotationIPAddress]
-	if n := e.policiesTo(t, join); n != 4 {
-		t.Errorf("%d router policies to %s, want a gateway and a node policy in each family", n, join)
+	if n := e.policiesTo(t, join); n != 6 {
+		t.Errorf("%d router policies to %s, want one for the gateway, the node and its DNS in each family", n, join)
 	}
 	fresh := pod(ns, "fresh", name)
 	e.start(t, fresh)

@@ -74,6 +74,7 @@ func command() *cobra.Command {
 	f.StringVar(&cfg.Defaults.JoinSubnet, "join-subnet", v1.JoinSubnet, "`name` of the Subnet that connects the nodes to the router")
 	f.StringVar(&cfg.Defaults.JoinCIDR, "join-cidr", "100.64.0.0/16", "`CIDR` of the join Subnet when it is created: v4, v6 or v4,v6")
 	f.StringVar(&cfg.ServiceCIDR, "service-cidr", "10.96.0.0/12", "`CIDR` of Services: v4, v6 or v4,v6")
+	f.StringVar(&cfg.NodeLocalDNS, "node-local-dns-ip", "", "`addresses` of a DNS server that runs on each node for the Pods there, separated by commas")
 	f.BoolVar(&cfg.ReleaseHeldRemovals, "release-held-removals", false, "apply removals that the first pass holds back because they are too many to be believed")
 	return cmd
 }

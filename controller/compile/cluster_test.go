@@ -30,11 +30,16 @@ func parseFlags(t testing.TB, text string) state.Config {
 	flags.StringVar(&config.DefaultSubnet, "default-subnet", "ovn-default", "")
 	flags.StringVar(&config.JoinSubnet, "join-subnet", "join", "")
 	service := flags.String("service-cidr", "10.96.0.0/12", "")
+	dns := flags.String("node-local-dns-ip", "", "")
 	if err := flags.Parse(strings.Fields(text)); err != nil {
 		t.Fatal(err)
 	}
 	for _, cidr := range strings.Split(*service, ",") {
 		config.ServiceCIDRs = append(config.ServiceCIDRs, netip.MustParsePrefix(cidr))
+	}
+	var err error
+	if config.NodeLocalDNS, err = feed.ParseAddrs(*dns); err != nil {
+		t.Fatal(err)
 	}
 	return config
 }

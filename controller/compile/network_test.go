@@ -34,6 +34,8 @@ type network struct {
 
 const maxNodes = 3
 
+var localDNS = []netip.Addr{netip.MustParseAddr("169.254.20.10"), netip.MustParseAddr("fd00:10:254::10")}
+
 func newNetwork(t testing.TB) *network {
 	t.Helper()
 	n := &network{t: t, ovn: ovstest.StartNorthd(t)}
@@ -79,7 +81,7 @@ func (n *network) become(w world) {
 // commit gives NB the rows of this cluster and no others.
 func (n *network) commit(w world) {
 	n.t.Helper()
-	s := fill(state.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join"}, w.objects())
+	s := fill(state.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", NodeLocalDNS: localDNS}, w.objects())
 	owners, outputs := compileAll(s)
 	for _, owner := range n.conn.Owners() {
 		if _, ok := outputs[owner]; !ok {

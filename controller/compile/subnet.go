@@ -94,6 +94,11 @@ func unusable(v *state.View, obj *state.Subnet, cidr netip.Prefix) []Problem {
 	if obj.Accepted {
 		return out.Problems
 	}
+	for _, dns := range v.Config().NodeLocalDNS {
+		if cidr.Contains(dns) {
+			out.Problem(ReasonConflict, "CIDR %s contains the node-local DNS address %s", cidr, dns)
+		}
+	}
 	for _, services := range v.ServiceCIDRs() {
 		for _, theirs := range services.CIDRs {
 			if theirs.Overlaps(cidr) {

@@ -45,6 +45,8 @@ type Config struct {
 	JoinSubnet    string
 	// ServiceCIDRs are those of a cluster whose API server tells none.
 	ServiceCIDRs []netip.Prefix
+	// NodeLocalDNS are addresses that each node has for itself.
+	NodeLocalDNS []netip.Addr
 }
 
 // Store holds all tables. It is safe for concurrent use.

@@ -38,8 +38,12 @@ const APIServerPort = 6443
 const (
 	ServiceCIDRv4 = "10.96.0.0/16"
 	ServiceCIDRv6 = "fd00:10:96::/112"
-	clusterDNSv4  = "10.96.0.10"
-	clusterDNSv6  = "fd00:10:96::a"
+
+	// NodeLocalDNSv4 and NodeLocalDNSv6 are for a DNS server on each node; none runs until somebody makes one.
+	NodeLocalDNSv4 = "169.254.20.10"
+	NodeLocalDNSv6 = "fd00:10:254::10"
+	clusterDNSv4   = "10.96.0.10"
+	clusterDNSv6   = "fd00:10:96::a"
 )
 
 // The default Subnet and the nodes' join Subnet: those of the chart, and as much of IPv6.

@@ -29,6 +29,7 @@ func (c *Cluster) InstallHeddle(ctx context.Context, helm string, more ...string
 		setCIDR("serviceCidr", ServiceCIDRv4, ServiceCIDRv6),
 		setCIDR("defaultSubnet.cidr", podCIDRv4, podCIDRv6),
 		setCIDR("joinSubnet.cidr", joinCIDRv4, joinCIDRv6),
+		setCIDR("nodeLocalDnsIp", NodeLocalDNSv4, NodeLocalDNSv6),
 	}, more...)
 	cmd := exec.CommandContext(ctx, helm, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
