@@ -62,8 +62,7 @@ func loadBalancerOptions(protocol string) map[string]string {
 // (docs/decisions/0009-flows-change-under-load.md).
 //
 // The option affinity_timeout would forget a client after a time, but OVN drops the packet by which it learns one (ovn-northd(8), "LB
-// affinity learn"): a client's first connection then hangs for a second at best, and for good with the user-space datapath, whose
-// connection tracking translates what is sent again before it is looked up.
+// affinity learn"), and with it a client's first connection (docs/decisions/0011-affinity.md).
 func selectionFields(obj *state.Service) []db.LoadBalancerSelectionFields {
 	var fields []db.LoadBalancerSelectionFields
 	if slices.ContainsFunc(obj.VIPs, netip.Addr.Is4) {
