@@ -47,7 +47,7 @@ golden: ## Rewrite the wanted results of golden tests; read the diff
 
 test: unit fuzz e2e ## Everything
 
-unit: dist ## All but the sandbox, a few minutes
+unit: dist dist/root ## All but the sandbox, a few minutes
 	$(GOTEST) $$(go list ./... | grep -v /e2e)
 
 e2e: dist bin image ## On the sandbox
@@ -66,7 +66,7 @@ fuzz: ## Every fuzz target for FUZZTIME
 bench: dist/root ## Benchmarks, COUNT times, for benchstat
 	HEDDLE_TEST_ROOT=$(CURDIR)/dist/root go test -run '^$$' -bench . -benchmem -count $(COUNT) -timeout 60m ./... | tee dist/bench.txt
 
-# The image's Debian: the benchmarks of the node run its OVN.
+# The image's Debian: the benchmarks of the node run its OVN, one test its nft.
 dist/root:
 	$(MAKE) --no-print-directory image
 	mkdir -p $@.unfinished

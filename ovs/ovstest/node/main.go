@@ -112,6 +112,27 @@ func scratch() error {
 	return os.Setenv("TMPDIR", dir)
 }
 
+// UsePrograms lays the programs of another root over this one's until the test ends. It skips the test where there is no such root.
+// Call it before Start.
+func UsePrograms(tb testing.TB, root string) {
+	tb.Helper()
+	root, err := filepath.Abs(root)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "usr")); err != nil || os.Getenv(Inside) == "" {
+		tb.Skipf("needs root, and the image's Debian in %s: run `make dist/root`", root)
+	}
+	if err := programsFrom(root); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := unix.Unmount("/usr", unix.MNT_DETACH); err != nil {
+			tb.Errorf("unmount /usr: %v", err)
+		}
+	})
+}
+
 // programsFrom lays the programs and libraries of another root over this one's, whose others stay.
 func programsFrom(root string) error {
 	if root == "" {
