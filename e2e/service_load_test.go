@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -117,14 +119,14 @@ func (l *load) note(who string, lost bool, err error, what string) {
 	l.who[who]++
 }
 
-// assert wants an answer to each request, and no connection whose first packet was lost.
+// assert wants an answer to each request, and hardly any connection whose first packet was lost: what is left of these on a busy machine
+// is in docs/decisions/0009-flows-change-under-load.md.
 func (l *load) assert(t *testing.T) {
 	t.Helper()
-	t.Logf("%d requests, each by a connection of its own: %d failed, %d lost their first packet; answered by %v", l.asked, len(l.failures), len(l.lost), l.who)
-	for what, list := range map[string][]string{"failed": l.failures, "lost their first packet": l.lost} {
-		if len(list) > 0 {
-			t.Errorf("%d of %d requests %s: %q", len(list), l.asked, what, list[:min(len(list), 10)])
-		}
+	t.Logf("%d requests, each by a connection of its own: %d failed, %d lost their first packet %q; answered by %v",
+		l.asked, len(l.failures), len(l.lost), l.lost, l.who)
+	if len(l.failures) > 0 || len(l.lost) > max(1, l.asked/500) {
+		t.Errorf("%d of %d requests failed: %q; %d lost their first packet", len(l.failures), l.asked, l.failures[:min(len(l.failures), 10)], len(l.lost))
 	}
 }
 
@@ -243,10 +245,28 @@ func (e *env) awaitAnswer(t *testing.T, node string, a aim) {
 	}
 }
 
-// TestServiceRollingUpdate: no request fails, and no packet of one is lost, while all Pods behind a Service are replaced.
+var dropCounter = regexp.MustCompile(`(?m)^((?:datapath_)?drop_\w+).* total: (\d+)$`)
+
+// drops are the packets that Open vSwitch says it has dropped, by node and reason (ovs-vswitchd(8), coverage/show).
+func (e *env) drops(t *testing.T) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	for _, node := range e.Nodes()[:2] {
+		said := e.run(t, node, "sh", "-c", "ovs-appctl --target=$(ls /var/run/openvswitch/ovs-vswitchd.*.ctl) coverage/show")
+		for _, found := range dropCounter.FindAllStringSubmatch(said, -1) {
+			n, err := strconv.Atoi(found[2])
+			must(t, err)
+			counts[node+" "+found[1]] = n
+		}
+	}
+	return counts
+}
+
+// TestServiceRollingUpdate: no request fails while all Pods behind a Service are replaced.
 func TestServiceRollingUpdate(t *testing.T) {
 	e := use(t)
 	deployments, aims := e.underLoad(t, "service-rolling", "10.122.0.0/24,fd00:10:122::/112")
+	before := e.drops(t)
 	stop := startLoad(t, aims)
 	for _, d := range deployments {
 		update(t, e, d, func(d *appsv1.Deployment) { d.Spec.Template.Annotations = map[string]string{"e2e": "new"} })
@@ -254,7 +274,11 @@ func TestServiceRollingUpdate(t *testing.T) {
 	for _, d := range deployments {
 		t.Logf("%s rolled out after %v", d.Name, await(t, e, d, rolledOut).Round(time.Millisecond))
 	}
-	stop().assert(t)
+	l := stop()
+	for what, n := range e.drops(t) {
+		t.Logf("%s: %d", what, n-before[what])
+	}
+	l.assert(t)
 }
 
 // TestServiceKills: no request fails while parts of Heddle that no packet passes are killed, and connections outlive them.
