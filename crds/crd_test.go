@@ -12,10 +12,14 @@ import (
 
 // kubeOVNColumns are what kubectl get shows, as Kube-OVN has it: scripts cut these columns out.
 var kubeOVNColumns = map[string]string{
-	"Subnet": "Provider Vpc Vlan Protocol CIDR Private NAT Default GatewayType V4Used V4Available V6Used V6Available ExcludeIPs U2OInterconnectionIP",
-	"IP":     "V4IP V6IP Mac Node Subnet",
-	"Vpc":    "EnableExternal EnableBfd Standby Subnets ExtraExternalSubnets Namespaces DefaultSubnet Age",
+	"Subnet":       "Provider Vpc Vlan Protocol CIDR Private NAT Default GatewayType V4Used V4Available V6Used V6Available ExcludeIPs U2OInterconnectionIP",
+	"IP":           "V4IP V6IP Mac Node Subnet",
+	"Vpc":          "EnableExternal EnableBfd Standby Subnets ExtraExternalSubnets Namespaces DefaultSubnet Age",
+	"SwitchLBRule": "vip port(s) service age",
 }
+
+// kubeOVNNames are plural, singular and short name where they are not simply the kind in lower case.
+var kubeOVNNames = map[string][3]string{"SwitchLBRule": {"switch-lb-rules", "switch-lb-rule", "slr"}}
 
 // TestDefinitions shows that the API server takes the manifests (newServers creates them by its code), and that their
 // names are Kube-OVN's.
@@ -27,8 +31,12 @@ func TestDefinitions(t *testing.T) {
 	for kind, columns := range kubeOVNColumns {
 		spec := servers[kind].crd.Spec
 		lower := strings.ToLower(kind)
+		names, ok := kubeOVNNames[kind]
+		if !ok {
+			names = [3]string{lower + "s", lower, lower}
+		}
 		got := fmt.Sprint(spec.Group, spec.Versions[0].Name, spec.Names.Plural, spec.Names.Singular, spec.Names.ShortNames, spec.Scope)
-		want := fmt.Sprint("kubeovn.io", "v1", lower+"s", lower, []string{lower}, "Cluster")
+		want := fmt.Sprint("kubeovn.io", "v1", names[0], names[1], names[2:], "Cluster")
 		if got != want {
 			t.Errorf("%s: got %s, want %s", kind, got, want)
 		}

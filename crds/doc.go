@@ -13,7 +13,7 @@ import "embed"
 
 //go:generate go tool -modfile=../tools/go.mod controller-gen object crd paths=./v1 output:object:dir=./v1 output:crd:dir=./manifests
 
-// FS holds manifests/kubeovn.io_ips.yaml, kubeovn.io_subnets.yaml and kubeovn.io_vpcs.yaml.
+// FS holds manifests/kubeovn.io_ips.yaml, kubeovn.io_subnets.yaml, kubeovn.io_switch-lb-rules.yaml and kubeovn.io_vpcs.yaml.
 //
 //go:embed manifests
 var FS embed.FS

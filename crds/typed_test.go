@@ -42,6 +42,14 @@ func TestTyped(t *testing.T) {
 			ObjectMeta: meta,
 			Status:     v1.VpcStatus{Standby: true, Router: v1.DefaultVpc, Subnets: []string{"join"}, VpcPeerings: []string{}, Conditions: ready},
 		},
+		"SwitchLBRule": &v1.SwitchLBRule{
+			ObjectMeta: meta,
+			Spec: v1.SwitchLBRuleSpec{
+				VIP: "10.66.0.99,fd00:10:66::99", Namespace: "blue", Endpoints: []string{"10.66.0.7"}, SessionAffinity: "ClientIP",
+				Ports: []v1.SwitchLBRulePort{{Name: "http", Port: 80, TargetPort: 8080, Protocol: "TCP"}},
+			},
+			Status: v1.SwitchLBRuleStatus{Ports: "80/TCP", Service: "blue/slr-team-a", Conditions: ready},
+		},
 		"IP": &v1.IP{
 			ObjectMeta: meta,
 			Spec: v1.IPSpec{
@@ -67,6 +75,9 @@ func TestEmpty(t *testing.T) {
 		"Subnet": &v1.Subnet{ObjectMeta: meta, Spec: v1.SubnetSpec{CIDRBlock: "10.66.0.0/16"}},
 		"Vpc":    &v1.Vpc{ObjectMeta: meta},
 		"IP":     &v1.IP{ObjectMeta: meta, Spec: v1.IPSpec{Subnet: "ovn-default", V4IPAddress: "10.16.0.7"}},
+		"SwitchLBRule": &v1.SwitchLBRule{ObjectMeta: meta, Spec: v1.SwitchLBRuleSpec{
+			VIP: "10.16.0.99", Namespace: "blue", Selector: []string{"app:web"}, Ports: []v1.SwitchLBRulePort{{Port: 80}},
+		}},
 	} {
 		data, err := runtime.Encode(codec, object)
 		if err != nil {

@@ -35,7 +35,10 @@ var kubeOVNNames = map[reflect.Type]string{
 	reflect.TypeFor[VpcStatus](): `conditions standby default defaultLogicalSwitch router tcpLoadBalancer udpLoadBalancer
 		sctpLoadBalancer tcpSessionLoadBalancer udpSessionLoadBalancer sctpSessionLoadBalancer subnets vpcPeerings
 		enableExternal extraExternalSubnets enableBfd bfdPort`,
-	reflect.TypeFor[BFDPortStatus](): `name ip nodes`,
+	reflect.TypeFor[BFDPortStatus]():      `name ip nodes`,
+	reflect.TypeFor[SwitchLBRuleSpec]():   `vip namespace selector endpoints sessionAffinity ports`,
+	reflect.TypeFor[SwitchLBRulePort]():   `name port targetPort protocol`,
+	reflect.TypeFor[SwitchLBRuleStatus](): `ports service conditions`,
 }
 
 func TestNames(t *testing.T) {
