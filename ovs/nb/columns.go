@@ -82,8 +82,9 @@ var tables = buildTables([]Table{
 		{Name: "addresses", Members: true},
 	}},
 	{Name: db.LoadBalancerTable, Key: "name", Root: true, model: &db.LoadBalancer{}, Columns: []Column{
-		{Name: "vips"}, {Name: "protocol"}, {Name: "options"}, {Name: "selection_fields"},
+		{Name: "vips"}, {Name: "protocol"}, {Name: "options"}, {Name: "selection_fields"}, {Name: "ip_port_mappings"},
 	}},
+	{Name: db.LoadBalancerHealthCheckTable, model: &db.LoadBalancerHealthCheck{}, Columns: []Column{{Name: "vip"}, {Name: "options"}}},
 	{Name: db.LoadBalancerGroupTable, Key: "name", Root: true, model: &db.LoadBalancerGroup{}},
 	{Name: db.ChassisTemplateVarTable, Key: "chassis", Root: true, Late: true, model: &db.ChassisTemplateVar{}, Columns: []Column{
 		{Name: "variables"},

@@ -30,6 +30,7 @@ var (
 type LoadBalancer struct {
 	UUID            string                        `ovsdb:"_uuid"`
 	ExternalIDs     map[string]string             `ovsdb:"external_ids"`
+	IPPortMappings  map[string]string             `ovsdb:"ip_port_mappings"`
 	Name            string                        `ovsdb:"name"`
 	Options         map[string]string             `ovsdb:"options"`
 	Protocol        *LoadBalancerProtocol         `ovsdb:"protocol" validate:"omitempty,oneof='tcp' 'udp' 'sctp'"`
@@ -57,6 +58,36 @@ func copyLoadBalancerExternalIDs(a map[string]string) map[string]string {
 }
 
 func equalLoadBalancerExternalIDs(a, b map[string]string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
+func (a *LoadBalancer) GetIPPortMappings() map[string]string {
+	return a.IPPortMappings
+}
+
+func copyLoadBalancerIPPortMappings(a map[string]string) map[string]string {
+	if a == nil {
+		return nil
+	}
+	b := make(map[string]string, len(a))
+	for k, v := range a {
+		b[k] = v
+	}
+	return b
+}
+
+func equalLoadBalancerIPPortMappings(a, b map[string]string) bool {
 	if (a == nil) != (b == nil) {
 		return false
 	}
@@ -188,6 +219,7 @@ func equalLoadBalancerVips(a, b map[string]string) bool {
 func (a *LoadBalancer) DeepCopyInto(b *LoadBalancer) {
 	*b = *a
 	b.ExternalIDs = copyLoadBalancerExternalIDs(a.ExternalIDs)
+	b.IPPortMappings = copyLoadBalancerIPPortMappings(a.IPPortMappings)
 	b.Options = copyLoadBalancerOptions(a.Options)
 	b.Protocol = copyLoadBalancerProtocol(a.Protocol)
 	b.SelectionFields = copyLoadBalancerSelectionFields(a.SelectionFields)
@@ -212,6 +244,7 @@ func (a *LoadBalancer) CloneModel() model.Model {
 func (a *LoadBalancer) Equals(b *LoadBalancer) bool {
 	return a.UUID == b.UUID &&
 		equalLoadBalancerExternalIDs(a.ExternalIDs, b.ExternalIDs) &&
+		equalLoadBalancerIPPortMappings(a.IPPortMappings, b.IPPortMappings) &&
 		a.Name == b.Name &&
 		equalLoadBalancerOptions(a.Options, b.Options) &&
 		equalLoadBalancerProtocol(a.Protocol, b.Protocol) &&

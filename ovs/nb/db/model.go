@@ -18,6 +18,7 @@ func FullDatabaseModel() (model.ClientDBModel, error) {
 		"Chassis_Template_Var":        &ChassisTemplateVar{},
 		"Load_Balancer":               &LoadBalancer{},
 		"Load_Balancer_Group":         &LoadBalancerGroup{},
+		"Load_Balancer_Health_Check":  &LoadBalancerHealthCheck{},
 		"Logical_Router":              &LogicalRouter{},
 		"Logical_Router_Policy":       &LogicalRouterPolicy{},
 		"Logical_Router_Port":         &LogicalRouterPort{},
@@ -231,6 +232,18 @@ var schema = `{
             "max": "unlimited"
           }
         },
+        "ip_port_mappings": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
         "name": {
           "type": "string"
         },
@@ -312,6 +325,37 @@ var schema = `{
         ]
       ],
       "isRoot": true
+    },
+    "Load_Balancer_Health_Check": {
+      "columns": {
+        "external_ids": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
+        "options": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
+        "vip": {
+          "type": "string"
+        }
+      }
     },
     "Logical_Router": {
       "columns": {
