@@ -16,6 +16,7 @@ import (
 // Service converts a Service; nil when it has no address of its own: a headless one, an ExternalName, one without ports.
 func Service(obj *corev1.Service) *state.Service {
 	s := &state.Service{Namespace: obj.Namespace, Name: obj.Name, VIPs: vipsOf(obj), Affinity: obj.Spec.SessionAffinity == corev1.ServiceAffinityClientIP}
+	s.Created = obj.CreationTimestamp.Time
 	if p := obj.Spec.InternalTrafficPolicy; p != nil && *p == corev1.ServiceInternalTrafficPolicyLocal {
 		s.Local = addrsOf(obj.Spec.ClusterIPs)
 	}

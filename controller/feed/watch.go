@@ -47,6 +47,12 @@ func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Stor
 		func() (cache.ResourceEventHandlerRegistration, error) {
 			return watch(ctx, informers, store.EndpointSlices, EndpointSlice)
 		},
+		func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.SwitchLBRules, func(r *v1.SwitchLBRule) *state.SwitchLBRule { return SwitchLBRule(r, config.DefaultVpc) })
+		},
+		func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.RuleServices, RuleService)
+		},
 	}
 	if serviceCIDRs {
 		starts = append(starts, func() (cache.ResourceEventHandlerRegistration, error) {

@@ -206,7 +206,7 @@ func (s *Store) fill() {
 		}
 	} else {
 		for namespace := range within {
-			for key := range s.Pods.indexes[0].keys[namespace] {
+			for key := range s.Pods.indexes[0].keys[namespace].all() {
 				collect(s.Pods.rows[key])
 			}
 		}

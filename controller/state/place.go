@@ -71,7 +71,7 @@ func (s *Store) namespaceMoved(name string, old, now *Namespace) (touched []nb.O
 	if len(s.groups.index) == 0 {
 		return nil
 	}
-	for key := range s.Pods.indexes[0].keys[name] {
+	for key := range s.Pods.indexes[0].keys[name].all() {
 		from := s.place(s.Pods.rows[key])
 		to := from
 		from.namespace, to.namespace = old, now

@@ -20,6 +20,8 @@ type Service struct {
 	Prefer Preference
 	// Distribution is what trafficDistribution says if nobody knows what it means.
 	Distribution string
+	// Created orders Services and SwitchLBRules that claim the same address.
+	Created time.Time
 }
 
 // Preference is what a Service prefers to endpoints anywhere.
@@ -43,7 +45,7 @@ type ServicePort struct {
 }
 
 func (s *Service) equal(o *Service) bool {
-	return s.Namespace == o.Namespace && s.Name == o.Name && s.Affinity == o.Affinity &&
+	return s.Namespace == o.Namespace && s.Name == o.Name && s.Affinity == o.Affinity && s.Created.Equal(o.Created) &&
 		slices.Equal(s.VIPs, o.VIPs) && slices.Equal(s.Ports, o.Ports) &&
 		slices.Equal(s.Local, o.Local) && s.Prefer == o.Prefer && s.Distribution == o.Distribution
 }

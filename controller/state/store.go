@@ -20,6 +20,8 @@ const (
 	KindGroup   = "group"
 
 	KindServiceCIDR = "servicecidr"
+	// KindSwitchLBRule is short: kubectl's users write slr, too.
+	KindSwitchLBRule = "slr"
 )
 
 type tableID uint8
@@ -36,6 +38,8 @@ const (
 	endpointSlices
 	serviceCIDRs
 	groupSets
+	switchLBRules
+	ruleServices
 )
 
 // Config is what does not change while the controller runs.
@@ -63,6 +67,9 @@ type Store struct {
 	Services       *Table[Service]
 	EndpointSlices *Table[EndpointSlice]
 	ServiceCIDRs   *Table[ServiceCIDR]
+
+	SwitchLBRules *Table[SwitchLBRule]
+	RuleServices  *Table[RuleService]
 
 	config  Config
 	lacking bool // see SetTemplates
@@ -93,6 +100,8 @@ func New(config Config) *Store {
 	s.Services = newTable(s, services, KindService, (*Service).equal, func(s *Service) string { return nearIndex(s.Near()) })
 	s.EndpointSlices = newTable(s, endpointSlices, "", (*EndpointSlice).equal, func(e *EndpointSlice) string { return e.Service })
 	s.ServiceCIDRs = newTable(s, serviceCIDRs, KindServiceCIDR, (*ServiceCIDR).equal, func(*ServiceCIDR) string { return "" })
+	s.Services.indexByAll(func(s *Service) []string { return texts(s.VIPs) })
+	s.addSwitchLBRules()
 	s.Pods.moved, s.Namespaces.moved, s.IPs.moved = s.podMoved, s.namespaceMoved, s.ipMoved
 	return s
 }
@@ -136,6 +145,9 @@ func (s *Store) Owners() []nb.Owner {
 	}
 	for _, key := range s.ServiceCIDRs.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindServiceCIDR, Key: key})
+	}
+	for _, key := range s.SwitchLBRules.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindSwitchLBRule, Key: key})
 	}
 	for _, key := range s.Pods.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})

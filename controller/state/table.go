@@ -1,6 +1,7 @@
 package state
 
 import (
+	"iter"
 	"maps"
 	"slices"
 
@@ -20,19 +21,64 @@ type Table[T any] struct {
 	moved func(key string, old, now *T) []nb.Owner
 }
 
-// index finds objects by a value derived from them.
+// index finds objects by values derived from them.
 type index[T any] struct {
-	value func(*T) string
-	keys  map[string]map[string]bool // value → keys
-	lists map[string][]*T            // value → objects in order of their keys, until one of them changes
+	values func(*T) []string
+	keys   map[string]*keySet // value → keys
+	lists  map[string][]*T    // value → objects in order of their keys, until one of them changes
 }
 
 func newTable[T any](s *Store, id tableID, kind string, equal func(a, b *T) bool, values ...func(*T) string) *Table[T] {
 	t := &Table[T]{store: s, id: id, kind: kind, equal: equal, rows: make(map[string]*T)}
 	for _, value := range values {
-		t.indexes = append(t.indexes, index[T]{value, make(map[string]map[string]bool), make(map[string][]*T)})
+		t.indexByAll(func(obj *T) []string { return []string{value(obj)} })
 	}
 	return t
+}
+
+// indexByAll adds an index in which an object is found by each of some values, or by none.
+func (t *Table[T]) indexByAll(values func(*T) []string) {
+	t.indexes = append(t.indexes, index[T]{values, make(map[string]*keySet), make(map[string][]*T)})
+}
+
+// keySet is the keys of the objects with one value. Most have one member: 50,000 addresses, say.
+type keySet struct {
+	one  string
+	more map[string]bool
+}
+
+func (k *keySet) add(key string) {
+	if k.one == "" && len(k.more) == 0 {
+		k.one = key
+		return
+	}
+	if k.more == nil {
+		k.more = make(map[string]bool)
+	}
+	k.more[key] = true
+}
+
+// remove reports whether nothing is left.
+func (k *keySet) remove(key string) (empty bool) {
+	if k.one == key {
+		k.one = ""
+	}
+	delete(k.more, key)
+	return k.one == "" && len(k.more) == 0
+}
+
+// all is every key, in no order; there may be no set.
+func (k *keySet) all() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if k == nil || k.one != "" && !yield(k.one) {
+			return
+		}
+		for key := range k.more {
+			if !yield(key) {
+				return
+			}
+		}
+	}
 }
 
 // Put stores the object. If it differs from what was there, the owners that read it become dirty together, as one change.
@@ -78,23 +124,28 @@ func (t *Table[T]) Keys() []string {
 
 func (t *Table[T]) reindex(key string, old, now *T) {
 	for _, x := range t.indexes {
-		if old != nil {
-			value := x.value(old)
+		for _, value := range x.valuesOf(old) {
 			delete(x.lists, value)
-			delete(x.keys[value], key)
-			if len(x.keys[value]) == 0 {
+			if x.keys[value].remove(key) {
 				delete(x.keys, value)
 			}
 		}
-		if now != nil {
-			value := x.value(now)
+		for _, value := range x.valuesOf(now) {
 			delete(x.lists, value)
 			if x.keys[value] == nil {
-				x.keys[value] = make(map[string]bool)
+				x.keys[value] = &keySet{}
 			}
-			x.keys[value][key] = true
+			x.keys[value].add(key)
 		}
 	}
+}
+
+// valuesOf are the values by which an object is found; nil has none.
+func (x index[T]) valuesOf(obj *T) []string {
+	if obj == nil {
+		return nil
+	}
+	return x.values(obj)
 }
 
 // dirty marks the owner of the object and everybody who read it, by key or through an index.
@@ -106,8 +157,8 @@ func (t *Table[T]) dirty(key string, old, now *T) {
 	t.store.readersOf(read{t.id, 0, key}, owners)
 	for i, x := range t.indexes {
 		for _, obj := range []*T{old, now} {
-			if obj != nil {
-				t.store.readersOf(read{t.id, uint8(i + 1), x.value(obj)}, owners)
+			for _, value := range x.valuesOf(obj) {
+				t.store.readersOf(read{t.id, uint8(i + 1), value}, owners)
 			}
 		}
 	}
@@ -135,9 +186,10 @@ func (t *Table[T]) by(v *View, i int, value string) []*T {
 	if list, ok := x.lists[value]; ok {
 		return list
 	}
-	list := make([]*T, 0, len(x.keys[value]))
-	for _, key := range slices.Sorted(maps.Keys(x.keys[value])) {
-		list = append(list, t.rows[key])
+	keys := slices.Sorted(x.keys[value].all())
+	list := make([]*T, len(keys))
+	for n, key := range keys {
+		list[n] = t.rows[key]
 	}
 	x.lists[value] = list
 	return list
