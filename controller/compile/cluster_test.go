@@ -83,12 +83,16 @@ var parsers = map[string]func([]byte) (object, error){
 	"Pod":       parser(func(s *state.Store, o *corev1.Pod) { put(s.Pods, o.Namespace+"/"+o.Name, feed.Pod(o)) }),
 	"Service": parser(func(s *state.Store, o *corev1.Service) {
 		put(s.Services, o.Namespace+"/"+o.Name, feed.Service(o))
+		put(s.RuleServices, o.Namespace+"/"+o.Name, feed.RuleService(o))
 	}),
 	"EndpointSlice": parser(func(s *state.Store, o *discoveryv1.EndpointSlice) {
 		put(s.EndpointSlices, o.Namespace+"/"+o.Name, feed.EndpointSlice(o))
 	}),
 	"ServiceCIDR": parser(func(s *state.Store, o *networkingv1.ServiceCIDR) { put(s.ServiceCIDRs, o.Name, feed.ServiceCIDR(o)) }),
-	"IP":          parser(func(s *state.Store, o *v1.IP) { put(s.IPs, o.Name, feed.IP(o)) }),
+	"SwitchLBRule": parser(func(s *state.Store, o *v1.SwitchLBRule) {
+		put(s.SwitchLBRules, o.Name, feed.SwitchLBRule(o, s.Config().DefaultVpc))
+	}),
+	"IP": parser(func(s *state.Store, o *v1.IP) { put(s.IPs, o.Name, feed.IP(o)) }),
 }
 
 func parser[T any](put func(*state.Store, *T)) func([]byte) (object, error) {

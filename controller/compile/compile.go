@@ -18,6 +18,7 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 	state.KindGroup:   group,
 
 	state.KindServiceCIDR: serviceCIDR,
+	state.KindSwitchLBRule: slr,
 }
 
 // Output is what one owner wants, and what is wrong with what it asks for.

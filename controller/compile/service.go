@@ -26,7 +26,7 @@ func service(v *state.View, key string, out *Output) {
 	n := newNear(v, obj, out)
 	list := v.EndpointSlicesOf(key)
 	for _, protocol := range []string{db.LoadBalancerProtocolTCP, db.LoadBalancerProtocolUDP, db.LoadBalancerProtocolSCTP} {
-		f := frontendsOf(obj, list, protocol, n)
+		f := frontendsOf(obj, list, protocol, n, taken(v, obj, protocol, out))
 		balancer := func(id string, vips, more map[string]string) {
 			if len(vips) == 0 {
 				return
@@ -84,8 +84,8 @@ type frontends struct {
 	near4, near6 map[string]string
 }
 
-// frontendsOf maps each address and port of the Service to its endpoints of the same family.
-func frontendsOf(obj *state.Service, list []*state.EndpointSlice, protocol string, n *near) frontends {
+// frontendsOf maps each address and port of the Service to its endpoints of the same family, but for those that are taken.
+func frontendsOf(obj *state.Service, list []*state.EndpointSlice, protocol string, n *near, taken map[netip.AddrPort]bool) frontends {
 	f := frontends{map[string]string{}, map[string]string{}, map[string]string{}}
 	for _, port := range obj.Ports {
 		if port.Protocol != protocol {
@@ -93,6 +93,10 @@ func frontendsOf(obj *state.Service, list []*state.EndpointSlice, protocol strin
 		}
 		v4, v6 := candidates(list, port, netip.Addr.Is4), candidates(list, port, netip.Addr.Is6)
 		for _, vip := range obj.VIPs {
+			at := netip.AddrPortFrom(vip, port.Port)
+			if taken[at] {
+				continue
+			}
 			to, nears := v6, f.near6
 			if vip.Is4() {
 				to, nears = v4, f.near4
@@ -103,7 +107,7 @@ func frontendsOf(obj *state.Service, list []*state.EndpointSlice, protocol strin
 				}
 				continue
 			}
-			f.alike[netip.AddrPortFrom(vip, port.Port).String()] = choose(to, anywhere)
+			f.alike[at.String()] = choose(to, anywhere)
 		}
 	}
 	return f

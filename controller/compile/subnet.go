@@ -30,7 +30,7 @@ func subnet(v *state.View, name string, out *Output) {
 	out.Row(nb.Row{
 		ID: link,
 		Model: &db.LogicalSwitchPort{
-			Name: link, Type: "router", Addresses: []string{"router"}, Options: map[string]string{"router-port": port},
+			Name: link, Type: "router", Addresses: []string{"router"}, Options: linkOptions(v, name, port),
 		},
 		In: []nb.Edge{inSwitch(name)},
 	})

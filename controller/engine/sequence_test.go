@@ -83,6 +83,10 @@ func remove(e event) event {
 			s.Services.Delete(key)
 		case "slice":
 			s.EndpointSlices.Delete(key)
+		case state.KindSwitchLBRule:
+			s.SwitchLBRules.Delete(key)
+		case "ruleservice":
+			s.RuleServices.Delete(key)
 		}
 	}}
 }
@@ -240,6 +244,8 @@ func copyOf(old *state.Store) *state.Store {
 	copyTable(old.Places, store.Places)
 	copyTable(old.Services, store.Services)
 	copyTable(old.EndpointSlices, store.EndpointSlices)
+	copyTable(old.SwitchLBRules, store.SwitchLBRules)
+	copyTable(old.RuleServices, store.RuleServices)
 	return store
 }
 
