@@ -103,7 +103,7 @@ func newRig(t testing.TB) *rig {
 // empty removes what the test before has left.
 func (r *rig) empty() {
 	r.Helper()
-	r.wipe(&corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{}, &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.ServiceCIDRList{})
+	r.wipe(&v1.SwitchLBRuleList{}, &corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{}, &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.ServiceCIDRList{})
 	var namespaces corev1.NamespaceList
 	r.must(r.client.List(r.Context(), &namespaces))
 	for i := range namespaces.Items {

@@ -168,6 +168,7 @@ func TestRolesAreClosedLists(t *testing.T) {
 	mayWrite := []string{
 		"pods", "nodes", "namespaces", "events", "leases", "subnets", "ips", "vpcs",
 		"subnets/status", "vpcs/status", "subnets/finalizers", "ips/finalizers", "vpcs/finalizers",
+		"services", "endpointslices", "switch-lb-rules/status",
 	}
 	var rules []rbacv1.PolicyRule
 	for _, object := range objects(t, render(t, ".", "")) {

@@ -17,7 +17,7 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 	state.KindPod:     pod,
 	state.KindGroup:   group,
 
-	state.KindServiceCIDR: serviceCIDR,
+	state.KindServiceCIDR:  serviceCIDR,
 	state.KindSwitchLBRule: slr,
 }
 

@@ -61,6 +61,9 @@ func (a *Addresses) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	if node, ok := strings.CutPrefix(req.Name, v1.NodePortPrefix); ok {
 		return reconcile.Result{}, a.node(ctx, req, node)
 	}
+	if isVirtual(req.Name) {
+		return reconcile.Result{}, a.virtual(ctx, req)
+	}
 	return reconcile.Result{}, a.reservation(ctx, req)
 }
 

@@ -5,10 +5,11 @@
 //	record.go     the IP object that records each lease
 //	load.go       what the IP objects say at start
 //	kept.go       the addresses of ports whose removal the engine holds back
-//	address.go    the reconciler of everything that holds an address; pod.go, node.go and reservation.go are its cases
+//	address.go    the reconciler of everything that holds an address; pod.go, node.go, virtual.go and reservation.go are its cases
 //	subnet.go     completes a Subnet, gives it a pool, keeps it while it is in use, shows its status
 //	vpc.go        the same for a Vpc
 //	namespace.go  shows in a Namespace's annotations which Subnets serve it
+//	slr.go        makes the Service of a SwitchLBRule (slr_service.go), and shows its status; virtual.go: its addresses
 //	service.go    says what is wrong with a Service
 //	binding.go    finds the Subnets of a Namespace
 //	bootstrap.go  creates the default Vpc and Subnets when they are absent

@@ -52,14 +52,15 @@ type Deciders struct {
 	services   *Announcer
 
 	serviceCIDRs *Announcer
+	rules        *SwitchLBRules
 
-	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, serviceCIDRQueue *inbox
+	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, serviceCIDRQueue, ruleQueue *inbox
 }
 
 // New makes the reconcilers; Load and then Setup bring them to life.
 func New(mgr manager.Manager, cfg Config) *Deciders {
 	d := &Deciders{
-		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), serviceCIDRQueue: newInbox(),
+		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), serviceCIDRQueue: newInbox(), ruleQueue: newInbox(),
 	}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
 	d.binding = newBinding(c, mgr.GetAPIReader(), cfg.Store.Config().DefaultSubnet)
@@ -81,6 +82,9 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	}
 	d.services = announce(state.KindService, func() client.Object { return &corev1.Service{} })
 	d.serviceCIDRs = announce(state.KindServiceCIDR, func() client.Object { return &networkingv1.ServiceCIDR{} })
+	d.rules = &SwitchLBRules{
+		client: c, store: cfg.Store, board: cfg.Board, events: recorder, ask: d.addressQueue.add, needs: make(map[string]map[string]string),
+	}
 	cfg.Board.Gone, cfg.Board.Changed, cfg.Board.Keep = d.addresses.Gone, d.ownerChanged, d.keep
 	return d
 }
@@ -103,6 +107,8 @@ func (d *Deciders) ownerChanged(owner nb.Owner) {
 		d.addressQueue.add(holderRequest(owner))
 	case state.KindServiceCIDR:
 		d.serviceCIDRQueue.add(named(owner.Key))
+	case state.KindSwitchLBRule:
+		d.ruleQueue.add(named(owner.Key))
 	case state.KindService:
 		namespace, name, _ := strings.Cut(owner.Key, "/")
 		d.serviceQueue.add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
@@ -172,7 +178,7 @@ func (d *Deciders) Setup(loaded <-chan struct{}) error {
 	if err != nil {
 		return fmt.Errorf("set up Namespaces: %w", err)
 	}
-	return nil
+	return d.setupRules(loaded)
 }
 
 // options keep failed requests coming back within 30 s; the API server's own fairness is the only other limit.

@@ -23,7 +23,8 @@ type Outcome struct {
 type Board struct {
 	// Gone is told of owners that have no rows (any more).
 	Gone func(nb.Owner)
-	// Changed is told of owners other than Pods with a new outcome, and of Pods that are blocked.
+	// Changed is told of owners other than Pods with a new outcome, of Pods that are blocked, and of SwitchLBRules whenever they are
+	// applied: what they need to be decided may have changed.
 	Changed func(nb.Owner)
 	// Keep is told of the ports whose removal is held back, none when there are none (any more), and returns the owners of
 	// those that contradict what Kubernetes records.
@@ -61,7 +62,7 @@ func (b *Board) Ready() bool { return b.synced.Load() }
 // Done implements engine.Sink.
 func (b *Board) Done(results []engine.Result) {
 	for _, r := range results {
-		if b.put(r) {
+		if b.put(r) || r.Owner.Kind == state.KindSwitchLBRule {
 			b.Changed(r.Owner)
 		}
 		if r.Blocked == nil && r.Rows == 0 {
