@@ -86,52 +86,6 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	return c, nil
 }
 
-// newClient makes a client that knows these tables; one that the server lacks would keep it from connecting.
-func (cfg Config) newClient(tables []*Table) (client.Client, error) {
-	models := map[string]model.Model{db.NBGlobalTable: &db.NBGlobal{}}
-	for _, t := range tables {
-		models[t.Name] = t.model
-	}
-	dbModel, err := model.NewClientDBModel(db.Schema().Name, models)
-	if err != nil {
-		return nil, fmt.Errorf("northbound model: %w", err)
-	}
-	opts := []client.Option{client.WithLogger(&cfg.Log)}
-	for _, e := range cfg.Endpoints {
-		opts = append(opts, client.WithEndpoint(e))
-	}
-	if cfg.TLS != nil {
-		opts = append(opts, client.WithTLSConfig(cfg.TLS))
-	}
-	cl, err := client.NewOVSDBClient(dbModel, opts...)
-	if err != nil {
-		return nil, fmt.Errorf("northbound client: %w", err)
-	}
-	return cl, nil
-}
-
-// tables asks the server, on a connection of its own, which of our tables it has.
-func (cfg Config) tables(ctx context.Context) ([]*Table, error) {
-	cl, err := cfg.newClient(nil)
-	if err != nil {
-		return nil, err
-	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
-	defer cancel()
-	if err := cl.Connect(ctx); err != nil {
-		return nil, fmt.Errorf("connect to northbound database: %w", err)
-	}
-	schema := cl.Schema()
-	var there []*Table
-	for i := range tables {
-		if t := &tables[i]; !t.Late || schema.Table(t.Name) != nil {
-			there = append(there, t)
-		}
-	}
-	return there, nil
-}
-
 // Has tells whether the server has the table.
 func (c *Conn) Has(table string) bool {
 	return slices.ContainsFunc(c.tables, func(t *Table) bool { return t.Name == table })
