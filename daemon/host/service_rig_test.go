@@ -166,8 +166,12 @@ func serviceInput() Input {
 
 // newServiceRig has endpoints, ClusterIPs and clients.
 func newServiceRig(t *testing.T) (r *rig, h *Host, stop func(), pods string) {
+	return newServiceRigOf(t, serviceInput())
+}
+
+func newServiceRigOf(t *testing.T, input Input) (r *rig, h *Host, stop func(), pods string) {
 	r = newRig(t, DatapathNetdev)
-	h, stop = r.start(ptr(serviceInput()))
+	h, stop = r.start(&input)
 	r.untilReady(h)
 	pods = r.connectPods()
 	r.lines(pods, `
