@@ -149,6 +149,12 @@ func (h host) addr(like netip.Addr) (netip.Addr, bool) {
 // the gateway's. neighbour "" is a MAC that nobody has.
 func (n *network) send(h host, dst netip.Addr, neighbour string) ovstest.Trace {
 	n.t.Helper()
+	return n.sendBy("udp", h, dst, neighbour)
+}
+
+// sendBy does so with another protocol.
+func (n *network) sendBy(protocol string, h host, dst netip.Addr, neighbour string) ovstest.Trace {
+	n.t.Helper()
 	src, ok := h.addr(dst)
 	if !ok {
 		n.t.Fatalf("%s has no address of the family of %s", h.port, dst)
@@ -160,8 +166,8 @@ func (n *network) send(h host, dst netip.Addr, neighbour string) ovstest.Trace {
 	if mac == "" {
 		mac = "0a:58:ff:ff:ff:ff"
 	}
-	return n.from(h.node).Ask(fmt.Sprintf(`inport == %q && eth.src == %s && eth.dst == %s && ip.ttl == 64 && %s.src == %s && %[4]s.dst == %[6]s && udp.dst == 53`,
-		h.port, h.mac, mac, family(dst), src, dst))
+	return n.from(h.node).Ask(fmt.Sprintf(`inport == %q && eth.src == %s && eth.dst == %s && ip.ttl == 64 && %s.src == %s && %[4]s.dst == %[6]s && %[7]s.dst == 53`,
+		h.port, h.mac, mac, family(dst), src, dst, protocol))
 }
 
 func family(a netip.Addr) string {

@@ -52,6 +52,27 @@ func TestServices(t *testing.T) {
 	}
 }
 
+// TestServiceSCTP shows the same of SCTP, and the port that the endpoint sees: the datapath in user space cannot show it with packets.
+func TestServiceSCTP(t *testing.T) {
+	n := newNetwork(t)
+	w := twoNodes("46")
+	vips := []netip.Addr{netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("fd00:10:96::10")}
+	apart := []netip.Addr{netip.MustParseAddr("10.96.0.11"), netip.MustParseAddr("fd00:10:96::11")}
+	db := w.pods[1]
+	w.more = slices.Concat(serviceOf(t, "SCTP", "db", vips, db.addrs...), serviceOf(t, "SCTP", "empty", apart))
+	n.become(w)
+	for i := range vips {
+		for what, from := range map[string]host{"a Pod of the same Subnet": hostOfPod(w, w.pods[0]), "a Pod of another Subnet": hostOfPod(w, w.pods[2]), "a node": hostOfNode(w, 0)} {
+			translated := "ct_lb"
+			expectOut(t, what+" to the Service by SCTP", n.sendBy("sctp", from, vips[i], ""), []string{"db.default"}, translated)
+			expectOut(t, what+" to a Service without endpoints by SCTP", n.sendBy("sctp", from, apart[i], ""), nil)
+			if udp := n.send(from, vips[i], ""); slices.Contains(udp.Out, "db.default") {
+				t.Errorf("%s reaches the Service by UDP: %s", what, udp.Text)
+			}
+		}
+	}
+}
+
 // TestSubnetWithoutServices shows that enableLb: false leaves a Subnet's Pods without Services: their packets leave the cluster.
 func TestSubnetWithoutServices(t *testing.T) {
 	n := newNetwork(t)
