@@ -150,9 +150,21 @@ func loadPod(namespace string, i int) *corev1.Pod {
 	return pod(namespace, fmt.Sprintf("web-6d4b75cb6d-%05d", i), nodeName(i), nil)
 }
 
-// waitPorts returns when the switch of the default Subnet has that many ports of Pods. The first call connects to the
-// database, which costs the machine something from then on.
+// waitPorts returns when the switch of the default Subnet has that many ports of Pods.
 func (l *load) waitPorts(want int) {
+	l.Helper()
+	l.northboundIs(func() string {
+		have := len(l.northbound.Inside(nb.Ref{Table: "Logical_Switch", ID: "ovn-default"})) - 1 // less the router's
+		if have == want {
+			return ""
+		}
+		return fmt.Sprintf("%d ports, want %d", have, want)
+	})
+}
+
+// northboundIs looks at the database, at each change of it anew, until nothing is wrong any more. The first call connects, which costs the
+// machine something from then on.
+func (l *load) northboundIs(wrong func() string) {
 	l.Helper()
 	if l.northbound == nil {
 		l.dial()
@@ -161,8 +173,8 @@ func (l *load) waitPorts(want int) {
 	defer cancel()
 	for {
 		l.northbound.Sync()
-		have := len(l.northbound.Inside(nb.Ref{Table: "Logical_Switch", ID: "ovn-default"})) - 1 // less the router's
-		if have == want {
+		text := wrong()
+		if text == "" {
 			return
 		}
 		select {
@@ -170,7 +182,7 @@ func (l *load) waitPorts(want int) {
 		case <-l.northbound.Done(): // the server drops who does not answer its probes within 5 s
 			l.dial()
 		case <-ctx.Done():
-			l.Fatalf("%d ports, want %d", have, want)
+			l.Fatal(text)
 		}
 	}
 }
