@@ -52,7 +52,7 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestServiceSCTP shows the same of SCTP, and the port that the endpoint sees: the datapath in user space cannot show it with packets.
+// TestServiceSCTP shows the same of SCTP, and that a Service of SCTP is none of UDP.
 func TestServiceSCTP(t *testing.T) {
 	n := newNetwork(t)
 	w := twoNodes("46")
