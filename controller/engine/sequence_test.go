@@ -262,17 +262,18 @@ func (g *rig) checkEdges(what string) {
 		Rows []struct {
 			Ports, Policies, ACLs any
 			StaticRoutes          any `json:"static_routes"`
+			HealthCheck           any `json:"health_check"`
 		}
 	}
 	out := g.server.Transact(`["OVN_Northbound",{"op":"select","table":"Logical_Switch","where":[]},{"op":"select","table":"Logical_Router","where":[]},` +
-		`{"op":"select","table":"Port_Group","where":[],"columns":["acls"]}]`)
+		`{"op":"select","table":"Port_Group","where":[],"columns":["acls"]},{"op":"select","table":"Load_Balancer","where":[],"columns":["health_check"]}]`)
 	if err := json.Unmarshal([]byte(out), &reply); err != nil {
 		g.t.Fatal(err)
 	}
 	listed := 0
 	for _, table := range reply {
 		for _, row := range table.Rows {
-			listed += setSize(row.Ports) + setSize(row.Policies) + setSize(row.ACLs) + setSize(row.StaticRoutes)
+			listed += setSize(row.Ports) + setSize(row.Policies) + setSize(row.ACLs) + setSize(row.StaticRoutes) + setSize(row.HealthCheck)
 		}
 	}
 	children := 0
