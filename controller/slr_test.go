@@ -91,7 +91,13 @@ func TestRuleLife(t *testing.T) {
 		return obj.GetName() == "slr-web" && obj.(*corev1.Service).Spec.Selector["app"] == "web"
 	})
 	r.must(r.client.Delete(t.Context(), web))
-	r.nb.Nbctl("--timeout=30", "--if-exists", "wait-until", "Load_Balancer", "slr-web:tcp", "name=gone")
+	r.kill()
+	r.start() // what it does first is to compare everything
+	r.create(pod("default", "last", "n1", nil))
+	r.allocated("default", "last")
+	if list := r.nb.Nbctl("--bare", "--columns=name", "list", "Load_Balancer"); strings.Contains(list, "slr-web") {
+		t.Errorf("after its end: %s", list)
+	}
 }
 
 // restartedForNothing compares what is there before and after a restart that has done all it has to do.
