@@ -60,7 +60,7 @@ var plane *controlplane.ControlPlane
 func sharedPlane(t testing.TB) *controlplane.ControlPlane {
 	t.Helper()
 	if plane == nil {
-		p, err := controlplane.Start(context.Background(), controlplane.Options{})
+		p, err := controlplane.Start(context.Background(), controlplane.Options{ServiceCIDRs: []string{"10.96.0.0/16", "fd00:10:96::/112"}})
 		if err != nil {
 			t.Fatal(err)
 		}

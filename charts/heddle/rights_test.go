@@ -78,7 +78,7 @@ func TestRights(t *testing.T) {
 		"heddle-ovn-central/northd":       "uid 65532",
 		"heddle-controller/controller":    "uid 65532, token, key",
 		"heddle-daemon/install-cni":       "uid 0, token",
-		"heddle-daemon/daemon":            "uid 0, NET_ADMIN SYS_ADMIN, token",
+		"heddle-daemon/daemon":            "uid 0, NET_ADMIN NET_RAW SYS_ADMIN, token",
 		"heddle-ovs/ovsdb-server":         "uid 0",
 		"heddle-ovs/ovs-vswitchd":         "uid 0, privileged",
 		"heddle-ovs/ovn-controller":       "uid 0, key",
@@ -167,7 +167,7 @@ func TestPodsRunWithoutTheNetworkTheyMake(t *testing.T) {
 func TestRolesAreClosedLists(t *testing.T) {
 	mayWrite := []string{
 		"pods", "nodes", "namespaces", "events", "leases", "subnets", "ips", "vpcs",
-		"subnets/status", "vpcs/status", "subnets/finalizers", "ips/finalizers", "vpcs/finalizers",
+		"subnets/status", "vpcs/status", "services/status", "subnets/finalizers", "ips/finalizers", "vpcs/finalizers",
 		"services", "endpointslices", "switch-lb-rules/status",
 	}
 	var rules []rbacv1.PolicyRule

@@ -14,14 +14,15 @@ import (
 // elsewhere (Kube-OVN's number; its users look for it).
 const prioritySubnet = 31000
 
-// subnet wants a switch, its link to the VPC's router, and the policies that keep traffic between Subnets inside.
+// subnet wants a switch, its link to the VPC's router, and the policies that keep traffic between Subnets inside. OVN has nothing to
+// do with addresses of the nodes' own network.
 func subnet(v *state.View, name string, out *Output) {
 	obj := v.Subnet(name)
 	if obj == nil {
 		return
 	}
 	out.Problems = SubnetProblems(v, obj)
-	if len(out.Problems) > 0 {
+	if len(out.Problems) > 0 || obj.L2 {
 		return
 	}
 	router := obj.Vpc
@@ -123,8 +124,8 @@ func overlaps(v *state.View, obj *state.Subnet, cidr netip.Prefix, out *Output) 
 			}
 		}
 	}
-	if obj.Accepted {
-		return // a Node that comes later does not take a Subnet out of force
+	if obj.Accepted || obj.L2 {
+		return // a Node that comes later does not take a Subnet out of force; the nodes' own network is where they belong
 	}
 	for _, node := range v.Nodes() {
 		for _, ip := range node.InternalIPs {

@@ -26,7 +26,7 @@ import (
 )
 
 // Addresses reconciles everything that holds an address. A request names a Pod (namespace and name), or an IP object of
-// something else (no namespace): that of a Node, or a reservation.
+// something else (no namespace): that of a Node or of a Service, or a reservation.
 type Addresses struct {
 	client  client.Client
 	live    client.Reader // of the API server, not of the cache
@@ -63,6 +63,9 @@ func (a *Addresses) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	}
 	if isVirtual(req.Name) {
 		return reconcile.Result{}, a.virtual(ctx, req)
+	}
+	if namespace, name, ok := v1.ServiceOfIP(req.Name); ok {
+		return reconcile.Result{}, a.balancer(ctx, req, types.NamespacedName{Namespace: namespace, Name: name})
 	}
 	return reconcile.Result{}, a.reservation(ctx, req)
 }
@@ -237,19 +240,27 @@ func (a *Addresses) forget(req reconcile.Request) {
 	delete(a.vacating, req)
 }
 
-// gone keeps a reservation, which outlives its Pod or Node, and releases everything else. The IP object may be one that we know
-// nothing of, because its Subnet is not served.
+// gone keeps a reservation, which outlives its Pod or Node, and releases everything else.
 func (a *Addresses) gone(ctx context.Context, req reconcile.Request, owner nb.Owner, ip string, clean func() error) error {
+	if kept, err := a.outlives(ctx, req, ip); kept || err != nil {
+		return err
+	}
+	return a.letGo(ctx, req, owner, ip, clean)
+}
+
+// outlives keeps a reservation whose holder is gone, and takes note of any other IP object: it may be one that we know nothing of,
+// because its Subnet is not served.
+func (a *Addresses) outlives(ctx context.Context, req reconcile.Request, ip string) (kept bool, err error) {
 	var obj v1.IP
 	if err := a.client.Get(ctx, types.NamespacedName{Name: ip}, &obj); err == nil {
 		if reserved(&obj) && obj.DeletionTimestamp.IsZero() {
-			return a.reserve(ctx, req, &obj)
+			return true, a.reserve(ctx, req, &obj)
 		}
 		if controllerutil.ContainsFinalizer(&obj, v1.Finalizer) { // else it is on its way out
 			a.ledger.note(&obj)
 		}
 	}
-	return a.letGo(ctx, req, owner, ip, clean)
+	return false, nil
 }
 
 // letGo releases the address of a holder that is gone: first it asks whether the port is gone too, then it runs clean, if

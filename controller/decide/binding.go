@@ -118,7 +118,7 @@ func olderThan(have, want string) bool {
 func (b *binding) find(ns *corev1.Namespace) []string {
 	names := []string{}
 	for i := range b.list {
-		if s := &b.list[i]; s.DeletionTimestamp.IsZero() && selects(s, ns) {
+		if s := &b.list[i]; s.DeletionTimestamp.IsZero() && s.Spec.Provider != v1.ProviderL2 && selects(s, ns) {
 			names = append(names, s.Name)
 		}
 	}
@@ -130,7 +130,7 @@ func (b *binding) find(ns *corev1.Namespace) []string {
 func (b *binding) fallback() string {
 	var defaults []string
 	for i := range b.list {
-		if s := &b.list[i]; s.DeletionTimestamp.IsZero() && s.Spec.Default {
+		if s := &b.list[i]; s.DeletionTimestamp.IsZero() && s.Spec.Provider != v1.ProviderL2 && s.Spec.Default {
 			defaults = append(defaults, s.Name)
 		}
 	}

@@ -5,7 +5,7 @@
 //	record.go     the IP object that records each lease
 //	load.go       what the IP objects say at start
 //	kept.go       the addresses of ports whose removal the engine holds back
-//	address.go    the reconciler of everything that holds an address; pod.go, node.go, virtual.go and reservation.go are its cases
+//	address.go    the reconciler of everything that holds an address; pod.go, node.go, virtual.go, loadbalancer.go and reservation.go are its cases
 //	subnet.go     completes a Subnet, gives it a pool, keeps it while it is in use, shows its status
 //	vpc.go        the same for a Vpc
 //	namespace.go  shows in a Namespace's annotations which Subnets serve it

@@ -48,13 +48,15 @@ func (a *Addresses) node(ctx context.Context, req reconcile.Request, name string
 }
 
 // misplaced warns of a Node whose address lies in the range of a Subnet that was in force before it: Pods reach a Pod there, or
-// nobody. (A Subnet that comes after the Node is refused.)
+// nobody. (A Subnet that comes after the Node is refused.) Among the addresses of the nodes' own network, it is one that a Service has.
 func (a *Addresses) misplaced(req reconcile.Request, obj *corev1.Node) {
 	var found []string
 	a.store.Inspect(func(v *state.View) {
 		for _, s := range v.SubnetsOf(v.Config().DefaultVpc) {
 			for _, ip := range feed.Node(obj).InternalIPs {
-				if s.Accepted && slices.ContainsFunc(s.CIDRs, func(cidr netip.Prefix) bool { return cidr.Contains(ip) }) {
+				if s.L2 {
+					found = append(found, a.takenByBalancer(s.Name, ip)...)
+				} else if s.Accepted && slices.ContainsFunc(s.CIDRs, func(cidr netip.Prefix) bool { return cidr.Contains(ip) }) {
 					found = append(found, fmt.Sprintf("the Node's address %s lies in the range of Subnet %s", ip, s.Name))
 				}
 			}
@@ -63,6 +65,14 @@ func (a *Addresses) misplaced(req reconcile.Request, obj *corev1.Node) {
 	if len(found) > 0 {
 		a.warn(req, obj, reasonNodeConflict, strings.Join(found, "; "))
 	}
+}
+
+func (a *Addresses) takenByBalancer(subnet string, ip netip.Addr) []string {
+	pool, ok := a.ledger.pools.Pool(subnet)
+	if !ok || pool.Holder(ip) == "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("the Node's address %s is held by %s in Subnet %s", ip, pool.Holder(ip), subnet)}
 }
 
 // goneMeanwhile tells that the object of a patch was deleted, or deleted and made anew, since it was read.

@@ -115,6 +115,9 @@ func (a *Addresses) podSubnets(ctx context.Context, obj *corev1.Pod, had string)
 	if name == a.store.Config().JoinSubnet {
 		return nil, fmt.Errorf("annotation %s: the Subnet %s is for nodes", v1.AnnotationLogicalSwitch, name)
 	}
+	if s := a.ledger.subnet(name); s.Subnet != nil && s.L2 {
+		return nil, fmt.Errorf("annotation %s: the Subnet %s is for Services of type LoadBalancer", v1.AnnotationLogicalSwitch, name)
+	}
 	if name != "" {
 		return []string{name}, nil
 	}
@@ -186,10 +189,15 @@ func (a *Addresses) annotate(ctx context.Context, req reconcile.Request, obj cli
 	if err != nil {
 		return fmt.Errorf("annotate %s: %w", client.ObjectKeyFromObject(obj), err)
 	}
+	a.wrote(req, answer)
+	return nil
+}
+
+// wrote remembers what our last patch has made of an object.
+func (a *Addresses) wrote(req reconcile.Request, answer client.Object) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.annotated[req] = answer.GetResourceVersion()
-	return nil
 }
 
 // older tells whether the object, which comes from the cache, is from before our last patch: it will come to us again.

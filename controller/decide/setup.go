@@ -3,6 +3,7 @@ package decide
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -126,7 +127,7 @@ func (d *Deciders) Load(ctx context.Context) error {
 		return fmt.Errorf("list Subnets: %w", err)
 	}
 	for i := range list.Items {
-		_ = d.subnets.problems(&list.Items[i]) // they are reported when the Subnet is reconciled
+		_ = d.subnets.problems(ctx, &list.Items[i]) // they are reported when the Subnet is reconciled
 	}
 	return d.ledger.load(ctx)
 }
@@ -138,6 +139,7 @@ func (d *Deciders) Setup(loaded <-chan struct{}) error {
 		For(&corev1.Pod{}, builder.WithPredicates(predicate.NewPredicateFuncs(mayNeedAddress))).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(nodeRequest), builder.WithPredicates(nodePredicate())).
 		Watches(&v1.IP{}, d.ipHandler()).
+		Watches(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(balancerRequest), builder.WithPredicates(balancerPredicate())).
 		WatchesRawSource(d.addressQueue.source()).
 		Complete(after(d.cfg.Board.Compared(), d.addresses))
 	if err != nil {
@@ -145,6 +147,7 @@ func (d *Deciders) Setup(loaded <-chan struct{}) error {
 	}
 	err = builder.ControllerManagedBy(d.mgr).Named("subnet").WithOptions(options(1)).
 		For(&v1.Subnet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, deletion()))).
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(d.balancerPools), builder.WithPredicates(addressesChanged())).
 		WatchesRawSource(d.subnetQueue.source()).
 		Complete(after(loaded, d.subnets))
 	if err != nil {
@@ -216,6 +219,33 @@ func nodePredicate() predicate.Predicate {
 	return predicate.Or(predicate.AnnotationChangedPredicate{}, predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }})
 }
 
+// balancerPredicate lets those Services pass that ask us for an address, or have asked.
+func balancerPredicate() predicate.Predicate {
+	asks := func(obj client.Object) bool {
+		service, ok := obj.(*corev1.Service)
+		if !ok {
+			return false
+		}
+		_, asks := v1.AsksForAddress(service)
+		return asks
+	}
+	p := predicate.NewPredicateFuncs(asks)
+	return predicate.Or(p, predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool { return asks(e.ObjectOld) },
+		DeleteFunc: func(event.DeleteEvent) bool { return false },
+	})
+}
+
+// addressesChanged lets Nodes pass whose addresses are new, others or gone.
+func addressesChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		old, isNode := e.ObjectOld.(*corev1.Node)
+		now, _ := e.ObjectNew.(*corev1.Node)
+		return isNode && !slices.Equal(feed.Node(old).InternalIPs, feed.Node(now).InternalIPs)
+	}}
+}
+
 func deletion() predicate.Predicate {
 	return predicate.NewPredicateFuncs(func(obj client.Object) bool { return obj.GetDeletionTimestamp() != nil })
 }
@@ -239,6 +269,15 @@ func (d *Deciders) rebind(p predicate.Predicate) predicate.Predicate {
 
 func (d *Deciders) vpcOf(_ context.Context, obj client.Object) []reconcile.Request {
 	return []reconcile.Request{named(feed.Subnet(obj.(*v1.Subnet), d.cfg.Store.Config().DefaultVpc).Vpc)}
+}
+
+// balancerPools are the Subnets in which Nodes have addresses.
+func (d *Deciders) balancerPools(context.Context, client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, s := range d.ledger.balancerPools() {
+		requests = append(requests, named(s.Name))
+	}
+	return requests
 }
 
 func (d *Deciders) allNamespaces(ctx context.Context, _ client.Object) []reconcile.Request {

@@ -118,7 +118,7 @@ func serviceOf(rule *v1.SwitchLBRule) *corev1.Service {
 		Spec: corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Selector: selectorOf(rule)},
 	}
 	s.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicyPreferDualStack)
-	if families := familiesOf(rule); len(families) == 1 {
+	if families := ruleFamilies(rule); len(families) == 1 {
 		s.Spec.IPFamilyPolicy, s.Spec.IPFamilies = ptr.To(corev1.IPFamilyPolicySingleStack), families
 	}
 	for _, p := range rule.Spec.Ports {
@@ -146,7 +146,7 @@ func selectorOf(rule *v1.SwitchLBRule) map[string]string {
 	return selector
 }
 
-func familiesOf(rule *v1.SwitchLBRule) (families []corev1.IPFamily) {
+func ruleFamilies(rule *v1.SwitchLBRule) (families []corev1.IPFamily) {
 	vips, _ := feed.ParseAddrs(rule.Spec.VIP) // the compiler tells what is wrong with it
 	for _, vip := range vips {
 		families = append(families, familyOf(vip))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -60,9 +61,12 @@ func (r *Subnets) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	} else if err := r.complete(ctx, &obj); err != nil && !apierrors.IsInvalid(err) { // the problems tell why it is
 		return reconcile.Result{}, err
 	}
-	problems := r.problems(&obj)
+	problems := r.problems(ctx, &obj)
 	if len(problems) == 0 {
 		r.wake(obj.Name)
+	}
+	if len(problems) == 0 && obj.Spec.Provider == v1.ProviderL2 {
+		r.wake(anySubnet) // Services that name none
 	}
 	return r.writeStatus(ctx, &obj, problems)
 }
@@ -117,7 +121,7 @@ func (r *Subnets) holders(subnet string) []string {
 }
 
 // problems says why the Subnet cannot be served; where it can, its pool is made, or changed, first.
-func (r *Subnets) problems(obj *v1.Subnet) []compile.Problem {
+func (r *Subnets) problems(ctx context.Context, obj *v1.Subnet) []compile.Problem {
 	converted := feed.Subnet(obj, r.store.Config().DefaultVpc)
 	var problems []compile.Problem
 	r.store.Inspect(func(v *state.View) { problems = compile.SubnetProblems(v, converted) })
@@ -125,6 +129,9 @@ func (r *Subnets) problems(obj *v1.Subnet) []compile.Problem {
 		return problems
 	}
 	config, err := feed.Addresses(&obj.Spec)
+	if err == nil && converted.L2 {
+		config.Nodes, err = r.nodeIPs(ctx)
+	}
 	if err == nil {
 		// The join Subnet never ends while there are Nodes; new ones must not wait for that.
 		closed := !obj.DeletionTimestamp.IsZero() && obj.Name != r.store.Config().JoinSubnet
@@ -134,6 +141,21 @@ func (r *Subnets) problems(obj *v1.Subnet) []compile.Problem {
 		return []compile.Problem{{Reason: compile.ReasonInvalid, Text: err.Error()}}
 	}
 	return nil
+}
+
+// nodeIPs are the addresses that the nodes have, which no Service may get. They come from the cache that has woken us: the state may
+// hear of a Node a moment later.
+func (r *Subnets) nodeIPs(ctx context.Context) ([]netip.Addr, error) {
+	var list corev1.NodeList
+	if err := r.client.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("list Nodes: %w", err)
+	}
+	var ips []netip.Addr
+	for i := range list.Items {
+		ips = append(ips, feed.Node(&list.Items[i]).InternalIPs...)
+	}
+	slices.SortFunc(ips, netip.Addr.Compare)
+	return ips, nil
 }
 
 // writeStatus shows the use and the condition of a Subnet, at most once in statusInterval.
@@ -209,6 +231,8 @@ func (r *Subnets) ready(obj *v1.Subnet, problems []compile.Problem) v1.Condition
 		ready.Reason, ready.Message = reasonInUse, "cannot be deleted: its addresses are used by "+some(r.holders(obj.Name))
 	case len(problems) > 0:
 		ready.Reason, ready.Message = problems[0].Reason, texts(problems)
+	case obj.Spec.Provider == v1.ProviderL2: // not in the northbound database
+		ready.Status, ready.Reason = corev1.ConditionTrue, reasonReady
 	default:
 		return applied(ready, outcome, obj.Status.Conditions)
 	}

@@ -73,7 +73,9 @@ func (r *Vpcs) subnets(vpc string) []string {
 	names := []string{}
 	r.store.Inspect(func(v *state.View) {
 		for _, s := range v.SubnetsOf(vpc) {
-			names = append(names, s.Name)
+			if !s.L2 { // no part of its router
+				names = append(names, s.Name)
+			}
 		}
 	})
 	return names

@@ -9,7 +9,7 @@
 // What a newcomer should know:
 //   - Addresses never used are given first, in ascending order; then released ones, the oldest release first. So an
 //     address that was just released is the last to come back, and caches of it elsewhere can age out.
-//   - The network, broadcast and subnet-router anycast addresses and the gateways are nobody's; excluded addresses are
+//   - The network, broadcast and subnet-router anycast addresses, the gateways and the nodes' are nobody's; excluded addresses are
 //     given only to an owner that asks for them.
 //   - Everything is ranges: a free /8 or /64 costs one Range. Counts are computed from the ranges, never kept.
 //   - An Acquire that fails changes nothing, in both families.

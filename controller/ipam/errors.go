@@ -50,7 +50,12 @@ type ReservedError struct {
 	Use  string
 }
 
-func (e *ReservedError) Error() string { return fmt.Sprintf("%s is the subnet's %s", e.Addr, e.Use) }
+func (e *ReservedError) Error() string {
+	if e.Use == useNode {
+		return fmt.Sprintf("%s is the address of a node", e.Addr)
+	}
+	return fmt.Sprintf("%s is the subnet's %s", e.Addr, e.Use)
+}
 
 // RequestError says that the request makes no sense in this Subnet, whoever holds what.
 type RequestError struct{ Text string }

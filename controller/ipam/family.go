@@ -73,6 +73,16 @@ func (f *family) setGateway(a netip.Addr) error {
 	return nil
 }
 
+// useNode is why nobody gets the address of a node.
+const useNode = "node"
+
+// setNode keeps the address of a node; one that is nobody's anyway stays what it is.
+func (f *family) setNode(a netip.Addr) {
+	if _, taken := f.special[a]; !taken && f.cidr.Contains(a) {
+		f.reserve(a, useNode)
+	}
+}
+
 func (f *family) exclude(r Range) {
 	f.excluded.Add(r)
 	f.fresh.Remove(r)

@@ -13,6 +13,7 @@ type Config struct {
 	CIDRs    []netip.Prefix // one, or one of each family
 	Gateways []netip.Addr   // inside of the CIDRs
 	Exclude  []Range        // what lies outside of the CIDRs does nothing
+	Nodes    []netip.Addr   // which use the range themselves; what lies outside of the CIDRs does nothing
 }
 
 // GatewayMAC is the MAC of the router's port in the Subnet; no owner gets it.
@@ -42,8 +43,8 @@ func NewPool(c Config) (*Pool, error) {
 	return &Pool{config: c.clone(), families: families, leases: map[string]*holding{}, macs: map[MAC]*holding{}}, nil
 }
 
-// Reconfigure changes gateways and excludes, and may add the second family. Leases stay as they are, even on addresses
-// that are now excluded or a gateway. A CIDR can neither change nor go. On error nothing changes.
+// Reconfigure changes gateways, excludes and nodes, and may add the second family. Leases stay as they are, even on addresses
+// that are now excluded, a gateway or a node's. A CIDR can neither change nor go. On error nothing changes.
 func (p *Pool) Reconfigure(c Config) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,6 +91,11 @@ func (c Config) build() (families [2]*family, err error) {
 			return families, err
 		}
 	}
+	for _, a := range c.Nodes {
+		if f := families[FamilyOf(a)]; f != nil {
+			f.setNode(a)
+		}
+	}
 	for _, r := range c.Exclude {
 		if err := r.validate(); err != nil {
 			return families, fmt.Errorf("exclude: %w", err)
@@ -115,11 +121,11 @@ func addFamily(families *[2]*family, cidr netip.Prefix) error {
 }
 
 func (c Config) clone() Config {
-	return Config{slices.Clone(c.CIDRs), slices.Clone(c.Gateways), slices.Clone(c.Exclude)}
+	return Config{slices.Clone(c.CIDRs), slices.Clone(c.Gateways), slices.Clone(c.Exclude), slices.Clone(c.Nodes)}
 }
 
 func (c Config) equal(o Config) bool {
-	return slices.Equal(c.CIDRs, o.CIDRs) && slices.Equal(c.Gateways, o.Gateways) && slices.Equal(c.Exclude, o.Exclude)
+	return slices.Equal(c.CIDRs, o.CIDRs) && slices.Equal(c.Gateways, o.Gateways) && slices.Equal(c.Exclude, o.Exclude) && slices.Equal(c.Nodes, o.Nodes)
 }
 
 // Holder returns who holds a, or "".

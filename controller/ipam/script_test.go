@@ -109,6 +109,8 @@ func parseConfig(args []string) Config {
 		case "exclude":
 			r, _ := ParseRange(value)
 			c.Exclude = append(c.Exclude, r)
+		case "node":
+			c.Nodes = append(c.Nodes, netip.MustParseAddr(value))
 		case "excludefromto":
 			from, to, _ := strings.Cut(value, ",")
 			c.Exclude = append(c.Exclude, Range{netip.MustParseAddr(from), netip.MustParseAddr(to)})

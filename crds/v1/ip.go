@@ -4,7 +4,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // IP records that an address is in use, by a Pod, by a node or by hand.
 // There is one IP per network interface, named <pod>.<namespace> for a Pod
-// and node-<node> for a node. It is the only durable record of an address:
+// and node-<node> for a node, and one for each Service that has an address
+// from a pool, named lb-<n>-<namespace>-<service>, where n is the length of
+// the Namespace's name. It is the only durable record of an address:
 // whatever has an IP object is never given away twice.
 //
 // An IP made by hand reserves its address. Deleting an IP that is reserved
@@ -37,12 +39,12 @@ type IP struct {
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.v6IpAddress) || oldSelf.v6IpAddress == "" || has(self.v6IpAddress)`,fieldPath=.v6IpAddress,message="cannot be removed: delete the IP instead"
 // +kubebuilder:validation:XValidation:rule=`!has(oldSelf.macAddress) || oldSelf.macAddress == "" || has(self.macAddress)`,fieldPath=.macAddress,message="cannot be removed: delete the IP instead"
 type IPSpec struct {
-	// podName is the Pod that has the address; empty when it is reserved by
-	// hand.
+	// podName is the Pod, the node or the Service that has the address; empty
+	// when it is reserved by hand.
 	//
 	// +optional
 	PodName string `json:"podName"`
-	// namespace of the Pod; empty for nodes.
+	// namespace of the Pod or Service; empty for nodes.
 	//
 	// +optional
 	Namespace string `json:"namespace"`

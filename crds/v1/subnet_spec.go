@@ -22,6 +22,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:XValidation:rule=`!has(self.u2oInterconnectionIP) || self.u2oInterconnectionIP == "" || !has(self.cidrBlock) || self.u2oInterconnectionIP.split(',').all(i, !isIP(i) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(i)))`,fieldPath=.u2oInterconnectionIP,messageExpression="'must be inside spec.cidrBlock, but ' + self.u2oInterconnectionIP + ' is not in ' + self.cidrBlock"
 // +kubebuilder:validation:XValidation:rule=`!has(self.u2oInterconnectionIP) || self.u2oInterconnectionIP == "" || !has(self.gateway) || self.u2oInterconnectionIP.split(',').all(i, !(i in self.gateway.split(',')))`,fieldPath=.u2oInterconnectionIP,message="must differ from spec.gateway"
 // +kubebuilder:validation:XValidation:rule="!has(self.vips) || !has(self.cidrBlock) || self.vips.all(v, !isIP(v) || self.cidrBlock.split(',').exists(c, !isCIDR(c) || cidr(c).containsIP(v)))",fieldPath=.vips,messageExpression="'every address must be inside spec.cidrBlock ' + self.cidrBlock"
+// +kubebuilder:validation:XValidation:rule="!has(self.provider) || self.provider != 'l2.heddle.dev' || ((!has(self.natOutgoing) || !self.natOutgoing) && (!has(self.default) || !self.default) && (!has(self.namespaces) || self.namespaces.size() == 0) && (!has(self.namespaceSelectors) || self.namespaceSelectors.size() == 0))",fieldPath=.provider,message="l2.heddle.dev gives addresses to Services only, no Pod is in such a Subnet: leave out natOutgoing, default, namespaces and namespaceSelectors"
 type SubnetSpec struct {
 	// cidrBlock is the range that Pod addresses come from: "10.16.0.0/16",
 	// "fd00:10:16::/112", or one of each as "10.16.0.0/16,fd00:10:16::/112"
@@ -89,8 +90,10 @@ type SubnetSpec struct {
 	Vpc string `json:"vpc,omitempty"`
 	// provider says who carries the packets: "ovn" for an OVN logical switch,
 	// "<nad>.<namespace>.ovn" for a secondary interface in OVN; with any other
-	// value only addresses are given out. Immutable. Only ovn is supported
-	// yet: a Subnet with another one is not Ready.
+	// value only addresses are given out: with "l2.heddle.dev" those of the
+	// nodes' own network, to Services of type LoadBalancer. Immutable. Only ovn
+	// and l2.heddle.dev are supported yet: a Subnet with another one is not
+	// Ready.
 	//
 	// +optional
 	// +kubebuilder:default=ovn

@@ -14,7 +14,7 @@ type feature struct {
 func (s *SubnetSpec) Unsupported() []string {
 	return asked(
 		[]feature{
-			{"provider", s.Provider != "" && s.Provider != ProviderOVN},
+			{"provider", s.Provider != "" && s.Provider != ProviderOVN && s.Provider != ProviderL2},
 			{"protocol", s.Protocol == ProtocolMac},
 			{"gatewayType", s.GatewayType != "" && s.GatewayType != GatewayTypeDistributed},
 		},

@@ -43,6 +43,7 @@ func TestUnsupportedValues(t *testing.T) {
 	}{
 		{SubnetSpec{}, nil},
 		{SubnetSpec{Provider: "ovn", GatewayType: "distributed", Protocol: "Dual"}, nil},
+		{SubnetSpec{Provider: "l2.heddle.dev"}, nil},
 		{SubnetSpec{Provider: "net1.default.ovn"}, []string{"provider"}},
 		{SubnetSpec{GatewayType: "centralized"}, []string{"gatewayType"}},
 		{SubnetSpec{Protocol: "Mac"}, []string{"protocol"}},

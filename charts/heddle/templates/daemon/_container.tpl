@@ -3,8 +3,8 @@
 image: {{ include "heddle.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
-  {{- /* NET_ADMIN: links, addresses, routes, nftables. SYS_ADMIN: setns(2) into a Pod's network namespace, and a writable /proc/sys. */}}
-  {{- include "heddle.unprivileged" (list "NET_ADMIN" "SYS_ADMIN") | nindent 2 }}
+  {{- /* NET_ADMIN: links, addresses, routes, nftables. SYS_ADMIN: setns(2) into a Pod's network namespace, and a writable /proc/sys. NET_RAW: gratuitous ARP. */}}
+  {{- include "heddle.unprivileged" (ternary (list "NET_ADMIN" "SYS_ADMIN") (list "NET_ADMIN" "NET_RAW" "SYS_ADMIN") .Values.teardown) | nindent 2 }}
 resources:
   {{- toYaml .Values.daemon.resources | nindent 2 }}
 volumeMounts:
