@@ -58,6 +58,9 @@ type Input struct {
 
 	OwnIPs   []string   // the InternalIPs of this node, at which it answers for NodePorts
 	Services []*Service // those that the node has to do something for; never changed once they are here
+
+	// Balancers are addresses that some node answers for in the name of a Service, and that are no address of the node itself.
+	Balancers []netip.Addr
 }
 
 // Subnet is one overlay Subnet of the default VPC.
@@ -70,7 +73,8 @@ type Subnet struct {
 // Equal reports whether both say the same; the order of lists matters.
 func (in Input) Equal(o Input) bool {
 	return in.IP == o.IP && in.MAC == o.MAC && in.CIDR == o.CIDR && in.Gateway == o.Gateway &&
-		slices.Equal(in.Subnets, o.Subnets) && slices.Equal(in.NodeIPs, o.NodeIPs) && slices.Equal(in.OwnIPs, o.OwnIPs) && slices.Equal(in.ServiceCIDRs, o.ServiceCIDRs) &&
+		slices.Equal(in.Subnets, o.Subnets) && slices.Equal(in.NodeIPs, o.NodeIPs) && slices.Equal(in.OwnIPs, o.OwnIPs) &&
+		slices.Equal(in.ServiceCIDRs, o.ServiceCIDRs) && slices.Equal(in.Balancers, o.Balancers) &&
 		slices.EqualFunc(in.Services, o.Services, func(a, b *Service) bool { return a == b || reflect.DeepEqual(a, b) })
 }
 

@@ -25,7 +25,7 @@ const (
 // the client directly; and from outside to a frontend of a Service whose endpoints may be anywhere. What the node sends to
 // itself comes back by itself.
 func (c *compiler) nat(join map[int]joinFamily, subnets []subnet) {
-	table := Table{Family: "inet", Chains: serviceChains()}
+	table := Table{Family: "inet", Chains: append(serviceChains(), guard())}
 	post := Chain{Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: prioritySNAT}
 	for _, f := range []int{4, 6} {
 		sets, rules := c.natFamily(f, join, subnets)
@@ -49,6 +49,7 @@ func (c *compiler) natFamily(f int, join map[int]joinFamily, subnets []subnet) (
 		{Name: "nat-outgoing" + v, Type: typ, Interval: true, Elements: disjoint(sources)},
 		{Name: "cluster" + v, Type: typ, Interval: true, Elements: disjoint(inside)},
 		{Name: "nodes" + v, Type: typ, Elements: c.nodesOf(f)},
+		{Name: setBalancers + v, Type: typ, Elements: c.balancersOf(f)},
 	}
 	return sets, []Rule{
 		newRule(ip + " saddr @nat-outgoing" + v + " " + ip + " daddr != @cluster" + v + " " +
@@ -90,6 +91,30 @@ func (c *compiler) nodesOf(f int) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// setBalancers has the addresses of Services that some node answers for.
+const setBalancers = "balancers"
+
+func (c *compiler) balancersOf(f int) []string {
+	var out []string
+	for _, a := range c.in.Balancers {
+		if family(a) == f {
+			out = append(out, a.String())
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// guard keeps what the node itself serves, its SSH for one, from being reached at the addresses of Services that it has on its
+// uplink: what arrives there for a port of the Service is translated before it comes here. ICMP stays, without which IPv6
+// neighbours would not find the address, nor people by a ping.
+func guard() Chain {
+	return Chain{Name: "guard-balancers", Type: "filter", Hook: "input", Rules: rules([]string{
+		"ip daddr @" + setBalancers + "-v4 meta l4proto != icmp goto refuse",
+		"ip6 daddr @" + setBalancers + "-v6 meta l4proto != ipv6-icmp goto refuse",
+	})}
 }
 
 // disjoint drops prefixes that another one contains: an interval set refuses overlaps, and two prefixes overlap only in

@@ -147,7 +147,8 @@ func linkOf(l netlink.Link, want Desired) Link {
 	return out
 }
 
-// addrs are the global addresses of a link, without IPv6 privacy addresses, which the kernel makes and drops by itself.
+// addrs are the global addresses of a link, without IPv6 privacy addresses, which the kernel makes and drops by itself, and without
+// announced ones.
 func (k *kernel) addrs(l netlink.Link) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	list, err := k.nl.AddrList(l, unix.AF_UNSPEC)
@@ -155,7 +156,7 @@ func (k *kernel) addrs(l netlink.Link) ([]netip.Prefix, error) {
 		return nil, fmt.Errorf("addresses of %s: %w", l.Attrs().Name, err)
 	}
 	for _, a := range list {
-		if a.Scope == unix.RT_SCOPE_UNIVERSE && (a.IP.To4() != nil || a.Flags&unix.IFA_F_TEMPORARY == 0) {
+		if a.Scope == unix.RT_SCOPE_UNIVERSE && !Announced(a) && (a.IP.To4() != nil || a.Flags&unix.IFA_F_TEMPORARY == 0) {
 			out = append(out, prefixOf(a.IPNet))
 		}
 	}

@@ -132,7 +132,7 @@ func (r *relevance) concerns(m syscall.NetlinkMessage) bool {
 		name := strings.TrimSuffix(attribute(m.Data, unix.SizeofIfInfomsg, unix.IFLA_IFNAME), "\x00")
 		return r.names[name] || r.indexes[word(m.Data, 4)]
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-		return r.anyAddress || r.indexes[word(m.Data, 4)]
+		return !announced(m.Data) && (r.anyAddress || r.indexes[word(m.Data, 4)])
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		return r.route(m.Data)
 	case unix.RTM_NEWNETCONF, unix.RTM_DELNETCONF:
