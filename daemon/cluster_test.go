@@ -35,6 +35,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"Pod":                      {Version: "v1", Resource: "pods"},
 	"Service":                  {Version: "v1", Resource: "services"},
 	"ServiceCIDR":              {Group: "networking.k8s.io", Version: "v1", Resource: serviceCIDRs},
+	"Event":                    {Version: "v1", Resource: "events"},
 	"EndpointSlice":            {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
 }
 

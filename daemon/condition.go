@@ -10,14 +10,16 @@ import (
 type condition struct {
 	mu      sync.Mutex
 	err     error
-	changed signal
+	changed []signal
 }
 
 func (c *condition) set(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = err
-	c.changed.set()
+	for _, s := range c.changed {
+		s.set()
+	}
 }
 
 func (c *condition) get() error {

@@ -16,6 +16,8 @@ import (
 type Config struct {
 	Kube     *rest.Config
 	NodeName string
+	// Namespace is where the daemon writes Leases: its own.
+	Namespace string
 
 	// Socket is where the CNI plugin finds the daemon.
 	Socket string

@@ -2,10 +2,12 @@
 //
 //	CNI plugin ──socket──▶ Server ─▶ port.Manager ─▶ netns, veth, OVS
 //	Kubernetes ──watch───▶ Tables of Pods, Subnets, Nodes, Services, EndpointSlices ─▶ port.Manager · chassis loop · host.Host
+//	                       Announcer ─▶ the addresses of load balancers on the uplink, this node's Lease
 //	                       chassis loop ─▶ Open_vSwitch:external_ids, br-int, Node annotation
 //
 // It owns the socket, the files of the CNI configuration, the keys of Open_vSwitch:external_ids named in chassis.go and the Node's
-// chassis annotation. What a Pod has is owned by daemon/port, the node's own network by daemon/host. It starts no process.
+// chassis annotation. What a Pod has is owned by daemon/port, the node's own network by daemon/host, the addresses of load balancers by
+// daemon/announce. It starts no process.
 //
 // Where to start reading: run.go (all parts and their order), server.go, chassis.go, watch.go; then package port.
 //

@@ -11,10 +11,11 @@ import (
 	"github.com/heddle-net/heddle/daemon/port"
 )
 
-// metrics of the CNI path. The buckets span a warm ADD (15 ms) to one that waits for an address (a minute).
+// metrics of the CNI path, and of what is answered for. The buckets span a warm ADD (15 ms) to one that waits for an address (a minute).
 type metrics struct {
 	operations *prometheus.HistogramVec
 	parts      *prometheus.HistogramVec
+	answered   *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -28,13 +29,21 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "heddle_cni_part_seconds", Buckets: buckets,
 			Help: "Time of each part of a CNI operation; netns runs beside ovsdb and ovn-installed.",
 		}, []string{"command", "part"}),
+		answered: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "heddle_l2_addresses", Help: "Addresses of Services of type LoadBalancer that this node answers for, by family.",
+		}, []string{"family"}),
 	}
-	r.MustRegister(m.operations, m.parts)
+	r.MustRegister(m.operations, m.parts, m.answered)
 	return m
 }
 
 func (m *metrics) part(command, part string, took time.Duration) {
 	m.parts.WithLabelValues(command, part).Observe(took.Seconds())
+}
+
+func (m *metrics) answering(v4, v6 int) {
+	m.answered.WithLabelValues("IPv4").Set(float64(v4))
+	m.answered.WithLabelValues("IPv6").Set(float64(v6))
 }
 
 func (m *metrics) operation(command string, err error, took time.Duration) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -21,16 +22,17 @@ import (
 
 // kube are the clients, one per API group in use: client-go's Clientset would link every group there is.
 type kube struct {
-	metadata  metadata.Interface
-	core      rest.Interface
-	discovery rest.Interface
-	networks  rest.Interface // networking.k8s.io
-	heddle    rest.Interface
+	metadata     metadata.Interface
+	core         rest.Interface
+	discovery    rest.Interface
+	coordination rest.Interface
+	networks     rest.Interface // networking.k8s.io
+	heddle       rest.Interface
 }
 
 func newKube(cfg *rest.Config) (*kube, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme, networkingv1.AddToScheme, v1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme, coordinationv1.AddToScheme, networkingv1.AddToScheme, v1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("register the API types: %w", err)
 		}
@@ -49,6 +51,7 @@ func newKube(cfg *rest.Config) (*kube, error) {
 		{&k.core, corev1.SchemeGroupVersion, "/api", runtime.ContentTypeProtobuf},
 		{&k.discovery, discoveryv1.SchemeGroupVersion, "/apis", runtime.ContentTypeProtobuf},
 		{&k.networks, networkingv1.SchemeGroupVersion, "/apis", runtime.ContentTypeProtobuf},
+		{&k.coordination, coordinationv1.SchemeGroupVersion, "/apis", runtime.ContentTypeProtobuf},
 		{&k.heddle, v1.GroupVersion, "/apis", runtime.ContentTypeJSON},
 	} {
 		own := rest.CopyConfig(cfg)

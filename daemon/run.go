@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/heddle-net/heddle/daemon/announce"
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
 	"github.com/heddle-net/heddle/daemon/service"
@@ -39,6 +41,9 @@ type daemon struct {
 	chassisWake  signal
 	hostWake     signal
 	healthWake   signal
+	announceWake signal
+	peers        announce.Peers
+	assigned     chan assignment
 }
 
 // Run is the daemon. It returns when ctx is done, after operations in hand have ended, or when it cannot start.
@@ -60,6 +65,8 @@ func Run(ctx context.Context, cfg Config, log logr.Logger) error {
 	})
 	group.Go(func() error { return d.feed.Run(ctx) })
 	group.Go(func() error { return d.health(ctx) })
+	group.Go(func() error { return d.announce(ctx) })
+	group.Go(func() error { return d.tellAssigned(ctx) })
 	group.Go(func() error { return d.node(ctx) })
 	return group.Wait()
 }
@@ -67,16 +74,18 @@ func Run(ctx context.Context, cfg Config, log logr.Logger) error {
 func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 	d := &daemon{
 		cfg: cfg, log: log, kube: k, metrics: m, tables: &tables{},
-		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(),
+		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(), announceWake: newSignal(),
+		assigned: make(chan assignment, mostAssignments),
 	}
-	d.tables.services = service.NewIndex(cfg.NodeName, func() { d.hostWake.set(); d.healthWake.set() })
+	d.tables.services = service.NewIndex(cfg.NodeName, func() { d.hostWake.set(); d.healthWake.set(); d.announceWake.set() })
 	starting := errors.New("it is starting")
-	d.chassisReady = &condition{err: starting, changed: d.readyChanged}
-	d.hostReady = &condition{err: starting, changed: d.readyChanged}
-	d.feed = &feed{synced: make(chan struct{}), wake: d.readyChanged, sources: []interface{ informer() cache.Controller }{
+	d.chassisReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
+	d.hostReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
+	d.feed = &feed{synced: make(chan struct{}), wake: []signal{d.readyChanged, d.announceWake}, sources: []interface{ informer() cache.Controller }{
 		k.podSource(cfg.NodeName, d.tables),
-		k.subnetSource(d.tables, cfg.JoinSubnet, d.hostWake),
-		k.nodeSource(d.tables, d.hostWake, d.chassisWake),
+		k.subnetSource(d.tables, cfg.JoinSubnet, d.hostWake, d.announceWake),
+		k.nodeSource(d.tables, d.hostWake, d.chassisWake, d.announceWake),
+		k.leaseSource(cfg.Namespace, &d.peers, d.announceWake),
 		k.serviceSource(d.tables.services),
 		k.endpointSource(d.tables.services),
 		k.serviceCIDRSource(d.tables, log, d.hostWake),
@@ -206,6 +215,7 @@ func (d *daemon) hostInput() host.Input {
 	d.tables.services.SetInside(prefixesOf(in.Subnets))
 	d.tables.services.SetZone(me.zone)
 	in.Services = d.tables.services.Rows()
+	in.Balancers = slices.SortedFunc(maps.Keys(announce.Candidates(d.world())), netip.Addr.Compare)
 	return in
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,12 +29,15 @@ type nodeFacts struct {
 	chassis           string // annotation
 	internalIPs       []netip.Addr
 	zone              string // label
+
+	excluded, ready bool // from load balancing by the well-known label; as its condition says
 }
 
 // subnetFacts is what the daemon needs of a Subnet beyond what port does.
 type subnetFacts struct {
 	host.Subnet
 	overlay bool // an OVN switch of the default VPC
+	l2      bool // addresses of the nodes' own network
 }
 
 // tables are filled by the watches. Each watch also sets the signals of the loops that read its objects.
@@ -113,7 +117,7 @@ func (s *source[T]) notify() {
 type feed struct {
 	sources []interface{ informer() cache.Controller }
 	synced  chan struct{}
-	wake    signal // set then
+	wake    []signal // set then
 }
 
 // Run watches until ctx is done. The reflectors reconnect for ever.
@@ -128,7 +132,9 @@ func (f *feed) Run(ctx context.Context) error {
 	}
 	if cache.WaitForCacheSync(ctx.Done(), wait...) {
 		close(f.synced)
-		f.wake.set()
+		for _, w := range f.wake {
+			w.set()
+		}
 	}
 	<-ctx.Done()
 	return nil
@@ -202,6 +208,7 @@ func (k *kube) subnetSource(t *tables, join string, wake ...signal) *source[*v1.
 				Subnet: host.Subnet{Name: s.Name, CIDR: s.Spec.CIDRBlock, NATOutgoing: s.Spec.NatOutgoing},
 				overlay: s.InForce() && s.Name != join && s.Spec.Vlan == "" && (s.Spec.Vpc == "" || s.Spec.Vpc == v1.DefaultVpc) &&
 					(s.Spec.Provider == "" || s.Spec.Provider == v1.ProviderOVN),
+				l2: s.InForce() && s.Spec.Provider == v1.ProviderL2,
 			})
 		},
 		remove: func(key string) { t.subnets.Delete(key); t.networks.Delete(key) },
@@ -215,6 +222,14 @@ func (k *kube) nodeSource(t *tables, wake ...signal) *source[*corev1.Node] {
 		trim: func(n *corev1.Node) *corev1.Node {
 			out := &corev1.Node{ObjectMeta: trimMeta(n.ObjectMeta), Status: corev1.NodeStatus{Addresses: n.Status.Addresses}}
 			out.Labels = map[string]string{corev1.LabelTopologyZone: n.Labels[corev1.LabelTopologyZone]}
+			if value, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]; excluded {
+				out.Labels[corev1.LabelNodeExcludeBalancers] = value
+			}
+			for _, c := range n.Status.Conditions {
+				if c.Type == corev1.NodeReady {
+					out.Status.Conditions = []corev1.NodeCondition{{Type: c.Type, Status: c.Status}}
+				}
+			}
 			return out
 		},
 		put:    func(key string, n *corev1.Node) { t.nodes.Put(key, factsOf(n)) },
@@ -227,8 +242,12 @@ func factsOf(n *corev1.Node) nodeFacts {
 		name: n.Name, uid: string(n.UID), chassis: n.Annotations[v1.AnnotationChassis],
 		ip: n.Annotations[v1.AnnotationIPAddress], mac: n.Annotations[v1.AnnotationMACAddress],
 		cidr: n.Annotations[v1.AnnotationCIDR], gw: n.Annotations[v1.AnnotationGateway],
+		ready: slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+		}),
 	}
 	out.zone = n.Labels[corev1.LabelTopologyZone]
+	_, out.excluded = n.Labels[corev1.LabelNodeExcludeBalancers]
 	for _, a := range n.Status.Addresses {
 		if ip, err := netip.ParseAddr(a.Address); err == nil && a.Type == corev1.NodeInternalIP {
 			out.internalIPs = append(out.internalIPs, ip)

@@ -107,6 +107,7 @@ func define(f *flag.FlagSet, cfg *daemon.Config, opt *options) {
 	f.BoolVar(&opt.version, "version", false, "print the version and exit")
 	f.StringVar(&opt.kubeconfig, "kubeconfig", "", "kubeconfig `file`; empty = in-cluster")
 	f.StringVar(&cfg.NodeName, "node-name", os.Getenv("NODE_NAME"), "name of this Node (env NODE_NAME)")
+	f.StringVar(&cfg.Namespace, "namespace", "kube-system", "Namespace of Heddle, for the Leases of nodes that answer for load balancers")
 	f.StringVar(&cfg.Socket, "socket", "/run/heddle/daemon.sock", "unix socket for the CNI plugin")
 	f.StringVar(&cfg.OVSSocket, "ovs-socket", "unix:/run/openvswitch/db.sock", "the node's Open_vSwitch database")
 	f.StringVar(&cfg.SouthboundAddr, "ovn-sb-addr", "", "OVN southbound database for ovn-controller, such as ssl:192.0.2.1:6642; wins over --ovn-sb-service")

@@ -13,6 +13,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/daemon/announce"
 	"github.com/heddle-net/heddle/daemon/host"
 )
 
@@ -27,14 +29,16 @@ type Index struct {
 	owners   map[string]string                                // of EndpointSlices: their Services
 	rows     map[string]*host.Service
 	checks   map[string]Check
+
+	balancers map[string]*announce.Service
 }
 
-// NewIndex makes the Index of one node. changed is called, with no lock held, after a change of Rows or Checks.
+// NewIndex makes the Index of one node. changed is called, with no lock held, after a change of Rows, Checks or Balancers.
 func NewIndex(node string, changed func()) *Index {
 	return &Index{
 		changed: changed, place: place{node: node}, services: map[string]*corev1.Service{},
 		slices: map[string]map[string]*discoveryv1.EndpointSlice{}, owners: map[string]string{},
-		rows: map[string]*host.Service{}, checks: map[string]Check{},
+		rows: map[string]*host.Service{}, checks: map[string]Check{}, balancers: map[string]*announce.Service{},
 	}
 }
 
@@ -147,16 +151,18 @@ func (x *Index) update(change func() []string) {
 func (x *Index) renew(key string) bool {
 	var row *host.Service
 	var check Check
+	var balancer *announce.Service
 	if s := x.services[key]; s != nil {
 		list := make([]*discoveryv1.EndpointSlice, 0, len(x.slices[key]))
 		for _, slice := range x.slices[key] {
 			list = append(list, slice)
 		}
-		row, check = x.place.rowOf(s, list), x.place.checkOf(s, list)
+		row, check, balancer = x.place.rowOf(s, list), x.place.checkOf(s, list), balancerOf(s, list)
 	}
-	if reflect.DeepEqual(x.rows[key], row) && x.checks[key] == check {
+	if reflect.DeepEqual(x.rows[key], row) && x.checks[key] == check && reflect.DeepEqual(x.balancers[key], balancer) {
 		return false
 	}
+	put(x.balancers, key, balancer, balancer != nil)
 	put(x.rows, key, row, row != nil)
 	put(x.checks, key, check, check != Check{})
 	return true
@@ -178,6 +184,10 @@ func TrimService(s *corev1.Service) *corev1.Service {
 	out.Spec.LoadBalancerSourceRanges, out.Spec.HealthCheckNodePort = s.Spec.LoadBalancerSourceRanges, s.Spec.HealthCheckNodePort
 	out.Spec.ExternalTrafficPolicy = s.Spec.ExternalTrafficPolicy
 	out.Spec.InternalTrafficPolicy, out.Spec.TrafficDistribution = s.Spec.InternalTrafficPolicy, s.Spec.TrafficDistribution
+	out.Spec.LoadBalancerClass = s.Spec.LoadBalancerClass
+	if pool := s.Annotations[v1.AnnotationServicePool]; pool != "" {
+		out.Annotations = map[string]string{v1.AnnotationServicePool: pool}
+	}
 	out.Status.LoadBalancer = s.Status.LoadBalancer
 	return out
 }
