@@ -3,12 +3,9 @@ package e2e
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -71,7 +68,7 @@ func (a asker) hearsNothing(t *testing.T, s *corev1.Service) {
 		for _, port := range s.Spec.Ports {
 			protocol := strings.ToLower(string(port.Protocol))
 			for range tries {
-				if said, err := a.once(t.Context(), protocol, target(vip, port.Port)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				if said, err := a.once(t.Context(), protocol, target(vip, port.Port)); !timedOut(err) {
 					t.Errorf("%s asks %s %s and hears %q, %v; want nothing", a.name, protocol, vip, said, err)
 					break
 				}
@@ -85,10 +82,6 @@ func (a asker) once(ctx context.Context, protocol, target string) (string, error
 	defer cancel()
 	conn, err := a.dial(ctx, protocol, target)
 	if err != nil {
-		var timeout net.Error
-		if errors.As(err, &timeout) && timeout.Timeout() {
-			err = os.ErrDeadlineExceeded
-		}
 		return "", err
 	}
 	defer conn.Close()

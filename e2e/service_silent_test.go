@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"os"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
@@ -72,44 +69,8 @@ func (a asker) briefly(ctx context.Context, f frontend, limit time.Duration) (an
 		return answer
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EPERM): // what the node itself is told of UDP
 		return isRefused
-	case errors.Is(err, os.ErrDeadlineExceeded), timedOut(err):
+	case timedOut(err):
 		return isSilent
 	}
 	return err.Error()
-}
-
-// serveDatagrams answers by UDP as serveIn does by TCP.
-func (e *env) serveDatagrams(t *testing.T, machine string, address netip.AddrPort) {
-	t.Helper()
-	m, err := e.Machine(machine)
-	must(t, err)
-	var conn net.PacketConn
-	must(t, ns.WithNetNSPath(m.NetNS(), func(ns.NetNS) (err error) {
-		conn, err = net.ListenPacket("udp", address.String())
-		return err
-	}))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		answerDatagrams(conn, machine)
-	}()
-	t.Cleanup(func() {
-		_ = conn.Close()
-		<-done
-	})
-}
-
-func answerDatagrams(conn net.PacketConn, name string) {
-	var buf [1500]byte
-	for {
-		n, from, err := conn.ReadFrom(buf[:])
-		if err != nil {
-			return
-		}
-		answer := name
-		if string(buf[:n]) == "clientip" {
-			answer = from.String()
-		}
-		_, _ = conn.WriteTo([]byte(answer), from) // the client says what is missing
-	}
 }
