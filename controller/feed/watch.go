@@ -48,6 +48,9 @@ func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Stor
 			return watch(ctx, informers, store.EndpointSlices, EndpointSlice)
 		},
 		func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.Policies, NetworkPolicy)
+		},
+		func() (cache.ResourceEventHandlerRegistration, error) {
 			return watch(ctx, informers, store.SwitchLBRules, func(r *v1.SwitchLBRule) *state.SwitchLBRule { return SwitchLBRule(r, config.DefaultVpc) })
 		},
 		func() (cache.ResourceEventHandlerRegistration, error) {
@@ -115,7 +118,10 @@ func keyOf(obj client.Object) string {
 func Trim(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *corev1.Pod:
-		o.Spec = corev1.PodSpec{NodeName: o.Spec.NodeName, HostNetwork: o.Spec.HostNetwork}
+		o.Spec = corev1.PodSpec{
+			NodeName: o.Spec.NodeName, HostNetwork: o.Spec.HostNetwork,
+			Containers: namedPorts(o.Spec.Containers), InitContainers: namedPorts(o.Spec.InitContainers),
+		}
 		o.Status = corev1.PodStatus{Phase: o.Status.Phase}
 	case *corev1.Node:
 		o.Spec = corev1.NodeSpec{}

@@ -22,13 +22,16 @@ const (
 	IPv4                 // Address_Set: their IPv4 addresses
 	IPv6                 // Address_Set: their IPv6 addresses
 	setKinds
+	// Of no set, but asked for in the same way: that the Pods are isolated in a Direction.
+	isolated = setKinds
+	asks     = isolated + SetKind(Directions)
 )
 
 // setPrefixes begin the names of the sets. OVN derives names of its own from that of a port group, <name>_ip4 and _ip6.
 var setPrefixes = [setKinds]string{"pg_", "as4_", "as6_"}
 
-// setName is what OVN takes for the name of a port group or address set: letters, digits, _ and . (ovn-nb(5)).
-func setName(kind SetKind, key string) string {
+// SetName is what OVN takes for the name of a port group or address set: letters, digits, _ and . (ovn-nb(5)).
+func SetName(kind SetKind, key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return setPrefixes[kind] + hex.EncodeToString(sum[:10])
 }
@@ -43,7 +46,7 @@ type GroupSet struct {
 type group struct {
 	canonical
 	key   string
-	asked [setKinds]bool
+	asked [asks]bool
 	live  bool // sets are up to date, and in the index
 	sets  [setKinds]*nb.Set
 	// shared counts, for members that several Pods have (the same address in two VPCs), how many more than one.
@@ -67,7 +70,7 @@ func newGroups() *groups {
 	return &groups{byKey: make(map[string]*group), index: make(groupIndex), joining: make(map[nb.Owner][]nb.Owner)}
 }
 
-// ask notes that a set has its first reader.
+// ask notes that a set, or isolation, has its first reader.
 func (x *groups) ask(key string, kind SetKind, selector canonical) nb.Owner {
 	g := x.byKey[key]
 	if g == nil {
@@ -75,16 +78,21 @@ func (x *groups) ask(key string, kind SetKind, selector canonical) nb.Owner {
 		x.byKey[key] = g
 	}
 	g.asked[kind] = true
-	x.retire(g)
-	x.stale = append(x.stale, g)
+	if kind < setKinds {
+		x.retire(g)
+		x.stale = append(x.stale, g)
+	}
 	return g.owner()
 }
 
-// release notes that a set has lost its last reader.
+// release notes that it has lost its last reader.
 func (x *groups) release(key string, kind SetKind) nb.Owner {
 	g := x.byKey[key]
-	g.asked[kind], g.sets[kind], g.shared[kind] = false, nil, nil
-	if g.asked == [setKinds]bool{} {
+	g.asked[kind] = false
+	if kind < setKinds {
+		g.sets[kind], g.shared[kind] = nil, nil
+	}
+	if g.asked == [asks]bool{} {
 		delete(x.byKey, key)
 		x.retire(g)
 	}
@@ -250,7 +258,7 @@ func (v *View) Group(selector Selector, kind SetKind) string {
 		v.selected = make(map[string]canonical)
 	}
 	v.selected[key] = form
-	return setName(kind, key)
+	return SetName(kind, key)
 }
 
 // Sets lists the sets of a group that somebody asks for: what the owner group/<key> is compiled from.
@@ -264,8 +272,27 @@ func (v *View) Sets(key string) (sets []GroupSet) {
 	}
 	for kind := range setKinds {
 		if g.asked[kind] {
-			sets = append(sets, GroupSet{kind, setName(kind, key), g.sets[kind]})
+			sets = append(sets, GroupSet{kind, SetName(kind, key), g.sets[kind]})
 		}
 	}
 	return sets
+}
+
+// Isolate lets nothing through to (or from) the Pods that a selector chooses but what others allow, and returns the name of
+// their port group. It holds for as long as some owner's last compilation has asked, and is there once however many ask.
+func (v *View) Isolate(selector Selector, direction Direction) string {
+	name := v.Group(selector, Ports)
+	v.record(read{groupSets, uint8(isolated) + uint8(direction), selector.canonical().String()})
+	return name
+}
+
+// Isolated lists the directions in which the Pods of a group are isolated.
+func (v *View) Isolated(key string) (directions []Direction) {
+	g := v.store.groups.byKey[key]
+	for _, d := range []Direction{Ingress, Egress} {
+		if g != nil && g.asked[isolated+SetKind(d)] {
+			directions = append(directions, d)
+		}
+	}
+	return directions
 }

@@ -50,7 +50,7 @@ func (s *Store) place(pod *Pod) place {
 func (s *Store) podMoved(key string, old, now *Pod) []nb.Owner {
 	touched := s.groups.move(s.place(old), s.place(now))
 	s.joins(key, touched)
-	return touched
+	return append(touched, s.renumber(old, now)...)
 }
 
 func (s *Store) ipMoved(name string, old, now *IP) []nb.Owner {

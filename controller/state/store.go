@@ -16,6 +16,7 @@ const (
 	KindNode    = "node"
 	KindPlace   = "place"
 	KindService = "service"
+	KindPolicy  = "networkpolicy"
 	KindPod     = "pod"
 	KindGroup   = "group"
 
@@ -40,6 +41,8 @@ const (
 	groupSets
 	switchLBRules
 	ruleServices
+	policies
+	namedPorts
 )
 
 // Config is what does not change while the controller runs.
@@ -71,6 +74,8 @@ type Store struct {
 	SwitchLBRules *Table[SwitchLBRule]
 	RuleServices  *Table[RuleService]
 
+	Policies *Table[NetworkPolicy]
+
 	config  Config
 	lacking bool // see SetTemplates
 	mu      sync.Mutex
@@ -78,6 +83,7 @@ type Store struct {
 	reads   map[nb.Owner][]read
 	queue   *queue
 	groups  *groups
+	numbers portNumbers
 }
 
 // read is one thing that a compiler looked at: a key (index 0), or a value in an index.
@@ -89,7 +95,7 @@ type read struct {
 
 // New returns an empty store.
 func New(config Config) *Store {
-	s := &Store{config: config, readers: make(map[read]*readers), reads: make(map[nb.Owner][]read), queue: newQueue(), groups: newGroups()}
+	s := &Store{config: config, readers: make(map[read]*readers), reads: make(map[nb.Owner][]read), queue: newQueue(), groups: newGroups(), numbers: make(portNumbers)}
 	s.Vpcs = newTable(s, vpcs, KindVpc, (*Vpc).equal)
 	s.Subnets = newTable(s, subnets, KindSubnet, (*Subnet).equal, func(s *Subnet) string { return s.Vpc })
 	s.Nodes = newTable(s, nodes, KindNode, (*Node).equal, func(*Node) string { return "" })
@@ -102,6 +108,7 @@ func New(config Config) *Store {
 	s.ServiceCIDRs = newTable(s, serviceCIDRs, KindServiceCIDR, (*ServiceCIDR).equal, func(*ServiceCIDR) string { return "" })
 	s.Services.indexByAll(func(s *Service) []string { return texts(s.VIPs) })
 	s.addSwitchLBRules()
+	s.Policies = newTable(s, policies, KindPolicy, (*NetworkPolicy).equal)
 	s.Pods.moved, s.Namespaces.moved, s.IPs.moved = s.podMoved, s.namespaceMoved, s.ipMoved
 	return s
 }
@@ -148,6 +155,9 @@ func (s *Store) Owners() []nb.Owner {
 	}
 	for _, key := range s.SwitchLBRules.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindSwitchLBRule, Key: key})
+	}
+	for _, key := range s.Policies.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindPolicy, Key: key})
 	}
 	for _, key := range s.Pods.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})
@@ -335,3 +345,6 @@ func (v *View) ServiceCIDRs() []*ServiceCIDR {
 	}
 	return []*ServiceCIDR{{CIDRs: v.store.config.ServiceCIDRs}}
 }
+
+// NetworkPolicy returns the NetworkPolicy with that namespace/name, nil when there is none.
+func (v *View) NetworkPolicy(key string) *NetworkPolicy { return v.store.Policies.get(v, key) }

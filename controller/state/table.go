@@ -17,7 +17,8 @@ type Table[T any] struct {
 	equal   func(a, b *T) bool
 	indexes []index[T]
 	rows    map[string]*T
-	// moved says which groups an object changes, which Pods bring about by what they are and where; nil for other tables.
+	// moved says which groups an object changes, which Pods bring about by what they are and where, and who else must know; nil
+	// for other tables.
 	moved func(key string, old, now *T) []nb.Owner
 }
 
