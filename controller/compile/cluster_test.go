@@ -92,6 +92,9 @@ var parsers = map[string]func([]byte) (object, error){
 	"SwitchLBRule": parser(func(s *state.Store, o *v1.SwitchLBRule) {
 		put(s.SwitchLBRules, o.Name, feed.SwitchLBRule(o, s.Config().DefaultVpc))
 	}),
+	"NetworkPolicy": parser(func(s *state.Store, o *networkingv1.NetworkPolicy) {
+		put(s.Policies, o.Namespace+"/"+o.Name, feed.NetworkPolicy(o))
+	}),
 	"IP": parser(func(s *state.Store, o *v1.IP) { put(s.IPs, o.Name, feed.IP(o)) }),
 }
 

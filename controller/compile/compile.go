@@ -14,6 +14,7 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 	state.KindNode:    node,
 	state.KindPlace:   place,
 	state.KindService: service,
+	state.KindPolicy:  networkPolicy,
 	state.KindPod:     pod,
 	state.KindGroup:   group,
 

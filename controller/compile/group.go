@@ -7,7 +7,7 @@ import (
 )
 
 // group wants the port group and the address sets of the Pods that a selector chooses, those that somebody asks for with
-// View.Group. The selector is the owner's key, and so is in the rows for people to read.
+// View.Group, and the ACLs that isolate the Pods if somebody asks for that. The selector is the owner's key, and so is in the rows for people to read.
 func group(v *state.View, key string, out *Output) {
 	for _, set := range v.Sets(key) {
 		row := nb.Row{ID: set.Name, Model: &db.AddressSet{Name: set.Name}, Members: set.Members}
@@ -16,4 +16,28 @@ func group(v *state.View, key string, out *Output) {
 		}
 		out.Row(row)
 	}
+	a := newACLs(state.KindGroup, key, out)
+	for _, direction := range v.Isolated(key) {
+		isolate(a, state.SetName(state.Ports, key), direction)
+	}
 }
+
+// isolate drops what nobody allows. Two things no policy can forbid (NetworkPolicySpec): what a Pod's own node sends to it, as
+// kubelet does for probes, and what a Pod sends to itself. The latter is seen when it goes through a Service, by the flag that lets a
+// packet out of the port it came from; it never leaves the pipeline that egress is judged in.
+func isolate(a *acls, ports string, direction state.Direction) {
+	a.add(verdict{
+		priority: priorityDrop, direction: direction, subject: ports, peers: []string{anyPeer}, ports: []string{anyTraffic}, action: db.ACLActionDrop,
+	})
+	if direction == state.Ingress {
+		a.add(verdict{
+			priority: priorityAllow, direction: direction, subject: ports, peers: []string{fromOwnNode, fromItself}, ports: []string{anyTraffic},
+			action: db.ACLActionAllowRelated,
+		})
+	}
+}
+
+const (
+	fromOwnNode = "pkt.mark == " + nodeMark
+	fromItself  = "flags.loopback == 1"
+)

@@ -50,18 +50,19 @@ type Deciders struct {
 	subnets    *Subnets
 	vpcs       *Vpcs
 	namespaces *Namespaces
-	services   *Announcer
+	services   *Notices
+	policies   *Notices
 
-	serviceCIDRs *Announcer
+	serviceCIDRs *Notices
 	rules        *SwitchLBRules
 
-	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, serviceCIDRQueue, ruleQueue *inbox
+	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, policyQueue, serviceCIDRQueue, ruleQueue *inbox
 }
 
 // New makes the reconcilers; Load and then Setup bring them to life.
 func New(mgr manager.Manager, cfg Config) *Deciders {
 	d := &Deciders{
-		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), serviceCIDRQueue: newInbox(), ruleQueue: newInbox(),
+		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), policyQueue: newInbox(), serviceCIDRQueue: newInbox(), ruleQueue: newInbox(),
 	}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
 	d.binding = newBinding(c, mgr.GetAPIReader(), cfg.Store.Config().DefaultSubnet)
@@ -78,11 +79,12 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	}
 	d.vpcs = &Vpcs{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
 	d.namespaces = &Namespaces{client: c, binding: d.binding}
-	announce := func(kind string, object func() client.Object) *Announcer {
-		return &Announcer{client: c, board: cfg.Board, events: recorder, kind: kind, object: object, said: make(map[reconcile.Request]string)}
+	notices := func(kind string, object func() client.Object) *Notices {
+		return &Notices{client: c, board: cfg.Board, events: recorder, kind: kind, object: object, said: make(map[reconcile.Request]string)}
 	}
-	d.services = announce(state.KindService, func() client.Object { return &corev1.Service{} })
-	d.serviceCIDRs = announce(state.KindServiceCIDR, func() client.Object { return &networkingv1.ServiceCIDR{} })
+	d.services = notices(state.KindService, func() client.Object { return &corev1.Service{} })
+	d.policies = notices(state.KindPolicy, func() client.Object { return &networkingv1.NetworkPolicy{} })
+	d.serviceCIDRs = notices(state.KindServiceCIDR, func() client.Object { return &networkingv1.ServiceCIDR{} })
 	d.rules = &SwitchLBRules{
 		client: c, store: cfg.Store, board: cfg.Board, events: recorder, ask: d.addressQueue.add, needs: make(map[string]map[string]string),
 	}
@@ -111,9 +113,15 @@ func (d *Deciders) ownerChanged(owner nb.Owner) {
 	case state.KindSwitchLBRule:
 		d.ruleQueue.add(named(owner.Key))
 	case state.KindService:
-		namespace, name, _ := strings.Cut(owner.Key, "/")
-		d.serviceQueue.add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
+		d.serviceQueue.add(namespaced(owner.Key))
+	case state.KindPolicy:
+		d.policyQueue.add(namespaced(owner.Key))
 	}
+}
+
+func namespaced(key string) reconcile.Request {
+	namespace, name, _ := strings.Cut(key, "/")
+	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
 
 func named(name string) reconcile.Request {
@@ -172,6 +180,12 @@ func (d *Deciders) Setup(loaded <-chan struct{}) error {
 		Complete(after(loaded, d.serviceCIDRs))
 	if err != nil {
 		return fmt.Errorf("set up ServiceCIDRs: %w", err)
+	}
+	err = builder.ControllerManagedBy(d.mgr).Named("networkpolicy").WithOptions(options(1)).
+		WatchesRawSource(d.policyQueue.source()).
+		Complete(after(loaded, d.policies))
+	if err != nil {
+		return fmt.Errorf("set up NetworkPolicies: %w", err)
 	}
 	err = builder.ControllerManagedBy(d.mgr).Named("namespace").WithOptions(options(1)).
 		For(&corev1.Namespace{}, builder.WithPredicates(d.rebind(predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{})))).

@@ -39,7 +39,7 @@ func (s *session) gather(owners []nb.Owner) ([]nb.Want, map[nb.Owner][]compile.P
 	}
 	compiled, _ := s.compile(groups, problems)
 	for i := range compiled {
-		compiled[i].Grow = len(s.held) > 0
+		compiled[i].Grow, compiled[i].Keep = len(s.held) > 0, s.held[compiled[i].Owner]
 	}
 	return append(compiled, wants...), problems
 }

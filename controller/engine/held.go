@@ -84,14 +84,15 @@ func portOf(f nb.Found, m *db.LogicalSwitchPort) Port {
 	return p
 }
 
-// stillHeld tells whether the owner wants nothing and its removal is held back. One that wants rows again is held no more.
+// stillHeld tells whether the owner wants nothing and its removal is held back. One that wants rows again is held no more, unless it
+// is a group: it keeps what it had beside them (gather), such as the rules that isolate its Pods for a policy that is held.
 func (s *session) stillHeld(w nb.Want) bool {
 	if !s.held[w.Owner] {
 		return false
 	}
 	delete(s.drifted, w.Owner)
 	delete(s.audited, w.Owner)
-	if len(w.Rows) > 0 {
+	if len(w.Rows) > 0 && w.Owner.Kind != state.KindGroup {
 		delete(s.held, w.Owner)
 	}
 	return len(w.Rows) == 0

@@ -73,6 +73,8 @@ func remove(e event) event {
 			s.Nodes.Delete(key)
 		case state.KindPod:
 			s.Pods.Delete(key)
+		case state.KindPolicy:
+			s.Policies.Delete(key)
 		case "namespace":
 			s.Namespaces.Delete(key)
 		case "ip":
@@ -239,6 +241,7 @@ func copyOf(old *state.Store) *state.Store {
 	copyTable(old.Subnets, store.Subnets)
 	copyTable(old.Nodes, store.Nodes)
 	copyTable(old.Namespaces, store.Namespaces)
+	copyTable(old.Policies, store.Policies)
 	copyTable(old.Pods, store.Pods)
 	copyTable(old.IPs, store.IPs)
 	copyTable(old.Places, store.Places)

@@ -84,6 +84,9 @@ func (s *session) compare(owners []nb.Owner) (differ, remove []nb.Owner, removal
 			agree = append(agree, w)
 		case action == nb.Remove:
 			remove = append(remove, w.Owner)
+			if w.Owner.Kind == state.KindGroup && len(w.Rows) > 0 { // whom it gains does not wait for what it is to lose
+				differ = append(differ, w.Owner)
+			}
 		default:
 			differ = append(differ, w.Owner)
 		}

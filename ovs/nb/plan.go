@@ -15,6 +15,8 @@ type Want struct {
 	Rows  []Row
 	// Grow leaves members of large sets in them that are not wanted any more.
 	Grow bool
+	// Keep leaves rows that are not wanted any more.
+	Keep bool
 }
 
 // Found is a row of the database as the planner sees it.
@@ -175,7 +177,7 @@ func (p *planner) match(want Want) {
 		}
 	}
 	for _, found := range p.have.Owned(want.Owner) {
-		if !kept[found.UUID] {
+		if !kept[found.UUID] && !want.Keep {
 			j.gone = append(j.gone, found)
 			p.gone[found.UUID] = j
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/heddle-net/heddle/ovs/nb"
 )
 
-// Announcer tells by Events what is wrong with objects of one kind that have no condition of ours.
-type Announcer struct {
+// Notices tell by Events what is wrong with objects of one kind that have no condition of ours.
+type Notices struct {
 	client client.Client
 	board  *report.Board
 	events events.EventRecorder
@@ -29,7 +29,7 @@ type Announcer struct {
 }
 
 // Reconcile implements reconcile.Reconciler. It is asked when the outcome of an owner has changed.
-func (r *Announcer) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+func (r *Notices) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	obj, owner := r.object(), nb.Owner{Kind: r.kind, Key: strings.TrimPrefix(req.String(), "/")}
 	if err := r.client.Get(ctx, req.NamespacedName, obj); apierrors.IsNotFound(err) {
 		r.news(req, "")
@@ -56,7 +56,7 @@ func wrong(outcome report.Outcome) (reason, text string) {
 }
 
 // news remembers a text and tells whether it is to be said.
-func (r *Announcer) news(req reconcile.Request, text string) bool {
+func (r *Notices) news(req reconcile.Request, text string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if text == "" {

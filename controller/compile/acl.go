@@ -1,0 +1,104 @@
+package compile
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
+)
+
+// Priorities of what isolates Pods, Kube-OVN's numbers.
+const (
+	priorityDrop  = 2000
+	priorityAllow = 2001 // beats the drop, of whichever policy it is
+)
+
+// verdict is what becomes of some traffic to or from the ports of a group. Every kind that filters says what it wants in
+// verdicts; how they are written as ACLs is here alone.
+type verdict struct {
+	priority  int
+	direction state.Direction
+	subject   string // port group
+	// peers and ports are matches, as the functions below make them; traffic must match one of each. None is nothing.
+	peers []string
+	ports []string
+	// action is OVN's (ovn-nb(5), ACL action).
+	action string
+}
+
+// anyPeer and anyTraffic leave traffic as it is. ARP, and IPv6's neighbour discovery, are no traffic here: OVN lets them through
+// whatever ACLs say (ovn-northd(8), "from-lport ACLs").
+const (
+	anyPeer    = ""
+	anyTraffic = "ip"
+)
+
+// acls writes the verdicts of one owner; the same row twice is one.
+type acls struct {
+	who  nb.Owner
+	out  *Output
+	seen map[string]bool
+}
+
+func newACLs(kind, key string, out *Output) *acls {
+	return &acls{nb.Owner{Kind: kind, Key: key}, out, make(map[string]bool)}
+}
+
+// add wants one ACL for each peer and kind of port. A peer is one address set: what changes of a set that shares its match with
+// anything else, ovn-controller computes anew. The dimensions of one match (ports of the switch, addresses, ports of the
+// protocol) become a conjunctive match, as many flows as they have members together (ovs-fields(7)).
+func (a *acls) add(v verdict) {
+	for _, peer := range v.peers {
+		for _, port := range v.ports {
+			a.row(v, conjunction(subjectMatch(v.direction, v.subject), peer, port))
+		}
+	}
+}
+
+func (a *acls) row(v verdict, match string) {
+	id := fmt.Sprintf("%s %d %s", a.who, v.priority, match)
+	if a.seen[id] {
+		return
+	}
+	a.seen[id] = true
+	a.out.Row(nb.Row{
+		ID:    id,
+		Model: &db.ACL{Priority: v.priority, Direction: lport[v.direction], Match: match, Action: v.action, Options: stage[v.direction]},
+		In:    []nb.Edge{{Parent: nb.Ref{Table: db.PortGroupTable, ID: v.subject}, Column: "acls"}},
+	})
+}
+
+func conjunction(terms ...string) string {
+	kept := terms[:0]
+	for _, t := range terms {
+		if t != anyPeer {
+			kept = append(kept, t)
+		}
+	}
+	return strings.Join(kept, " && ")
+}
+
+// lport is a direction as OVN sees it, from its switch.
+var lport = [state.Directions]db.ACLDirection{state.Ingress: db.ACLDirectionToLport, state.Egress: db.ACLDirectionFromLport}
+
+// stage has what leaves a Pod judged behind the load balancer: by the endpoint that was chosen, not by the Service's address
+// (ovn-nb(5), ACL options:apply-after-lb). What comes back to the same Pod has left the pipeline before ("Hairpin" in
+// ovn-northd(8)).
+var stage = [state.Directions]map[string]string{state.Egress: {"apply-after-lb": "true"}}
+
+func subjectMatch(d state.Direction, group string) string {
+	if d == state.Ingress {
+		return "outport == @" + group
+	}
+	return "inport == @" + group
+}
+
+// sides are the field of the other side's address.
+var sides = [state.Directions]string{state.Ingress: "src", state.Egress: "dst"}
+
+// inSet matches a peer by an address set of IPv4 or IPv6.
+func inSet(d state.Direction, family, set string) string {
+	return family + "." + sides[d] + " == $" + set
+}

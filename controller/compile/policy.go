@@ -1,0 +1,246 @@
+package compile
+
+import (
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
+)
+
+// networkPolicy wants an ACL for each thing that a NetworkPolicy allows. That its Pods are isolated it asks of their group, which
+// all policies for the same Pods share (group.go): policies add up.
+func networkPolicy(v *state.View, key string, out *Output) {
+	obj := v.NetworkPolicy(key)
+	if obj == nil {
+		return
+	}
+	for _, text := range obj.Invalid {
+		out.Problem(ReasonInvalid, "%s", text)
+	}
+	t := &translation{v, obj, newACLs(state.KindPolicy, key, out)}
+	for direction, isolates := range obj.Isolates {
+		if isolates {
+			v.Isolate(obj.Pods, state.Direction(direction))
+		}
+	}
+	for i := range obj.Rules {
+		t.rule(i)
+	}
+}
+
+// translation is of one policy into ACLs.
+type translation struct {
+	view   *state.View
+	policy *state.NetworkPolicy
+	acls   *acls
+}
+
+// rule allows its peers on its ports. The name of a port is a rule of its own for each number that Pods give to it.
+func (t *translation) rule(i int) {
+	r := &t.policy.Rules[i]
+	ports := portMatches(r)
+	if len(ports) > 0 {
+		t.allow(r.Direction, t.policy.Pods, t.peers(i, nil), ports)
+	}
+	for _, p := range r.Ports {
+		if p.Name != "" {
+			t.named(i, p)
+		}
+	}
+}
+
+func (t *translation) allow(d state.Direction, subject state.Selector, peers, ports []string) {
+	if len(peers) > 0 {
+		t.acls.add(verdict{
+			priority: priorityAllow, direction: d, subject: t.view.Group(subject, state.Ports), peers: peers, ports: ports, action: db.ACLActionAllowRelated,
+		})
+	}
+}
+
+// named allows a named port: of the policy's Pods for what comes in, of the peers for what goes out. Addresses that are no Pod's have
+// no names of ports.
+func (t *translation) named(i int, p state.PortRange) {
+	r, ns := &t.policy.Rules[i], t.policy.Namespace
+	if r.Direction == state.Egress {
+		ns = ""
+	}
+	for _, number := range t.view.PortNumbers(ns, p.Protocol, p.Name) {
+		has := state.Requirement{Key: state.PortLabel(p.Protocol, p.Name), Values: []string{fmt.Sprint(number)}}
+		port := []string{fmt.Sprintf("%s.dst == %d", p.Protocol, number)}
+		if r.Direction == state.Ingress {
+			t.allow(r.Direction, narrowed(t.policy.Pods, has), t.peers(i, nil), port)
+		} else {
+			t.allow(r.Direction, t.policy.Pods, t.peers(i, &has), port)
+		}
+	}
+}
+
+func narrowed(s state.Selector, by state.Requirement) state.Selector {
+	s.Pods = append(slices.Clone(s.Pods), by)
+	return s
+}
+
+// peers are the matches of a rule's other side, of those Pods alone that satisfy a requirement if there is one.
+func (t *translation) peers(i int, only *state.Requirement) (matches []string) {
+	r := &t.policy.Rules[i]
+	switch {
+	case only != nil && r.Anybody:
+		return t.pods(r.Direction, narrowed(state.Selector{}, *only))
+	case r.Anybody:
+		return []string{anyPeer}
+	}
+	for _, selector := range r.Peers {
+		if only != nil {
+			selector = narrowed(selector, *only)
+		}
+		matches = append(matches, t.pods(r.Direction, selector)...)
+	}
+	if only == nil && len(r.Blocks) > 0 {
+		matches = append(matches, t.blocks(i)...)
+	}
+	return matches
+}
+
+// pods matches the Pods of a group by their addresses.
+func (t *translation) pods(d state.Direction, selector state.Selector) []string {
+	return []string{
+		inSet(d, "ip4", t.view.Group(selector, state.IPv4)),
+		inSet(d, "ip6", t.view.Group(selector, state.IPv6)),
+	}
+}
+
+// inline is the number of prefixes that a match has as they are; more are an address set of the policy's.
+const inline = 8
+
+// blocks matches the addresses that a rule names. Nothing compares with "not equal": an exception is taken out of its range here.
+func (t *translation) blocks(i int) (matches []string) {
+	r := &t.policy.Rules[i]
+	var prefixes []netip.Prefix
+	for _, b := range r.Blocks {
+		prefixes = append(prefixes, without(b.Prefix, b.Except)...)
+	}
+	if r.Direction == state.Ingress {
+		prefixes = t.withNodes(r, prefixes)
+	}
+	for _, family := range []string{"ip4", "ip6"} {
+		list := merge(slices.DeleteFunc(slices.Clone(prefixes), func(p netip.Prefix) bool { return p.Addr().Is4() != (family == "ip4") }))
+		if len(list) > 0 {
+			matches = append(matches, t.addresses(i, family, list))
+		}
+	}
+	return matches
+}
+
+// withNodes takes nodes for where their InternalIP is. What a node's own processes send to Pods comes from its address on the
+// join Subnet, which nobody who writes a policy needs to know: it is among the addresses, or among the exceptions, as the
+// InternalIP is.
+func (t *translation) withNodes(r *state.Rule, left []netip.Prefix) []netip.Prefix {
+	var in, out []netip.Prefix
+	for own, join := range t.nodes() {
+		switch host := netip.PrefixFrom(join, join.BitLen()); {
+		case slices.ContainsFunc(left, func(p netip.Prefix) bool { return p.Contains(own) }):
+			in = append(in, host)
+		case slices.ContainsFunc(r.Blocks, func(b state.Block) bool { return b.Prefix.Contains(own) }):
+			out = append(out, host)
+		}
+	}
+	for _, hole := range out {
+		if !slices.Contains(in, hole) {
+			left = subtract(left, hole)
+		}
+	}
+	return append(left, in...)
+}
+
+// nodes yields the InternalIPs of all nodes with their addresses on the join Subnet, of the same family.
+func (t *translation) nodes() iter.Seq2[netip.Addr, netip.Addr] {
+	return func(yield func(own, join netip.Addr) bool) {
+		for _, node := range t.view.Nodes() {
+			ip := t.view.IP(node.Port())
+			for _, own := range node.InternalIPs {
+				for i := 0; ip != nil && i < len(ip.IPs); i++ {
+					if join := ip.IPs[i]; join.Is4() == own.Is4() && !yield(own, join) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// addresses matches prefixes of a family.
+func (t *translation) addresses(i int, family string, list []netip.Prefix) string {
+	d := t.policy.Rules[i].Direction
+	if list[0].Bits() == 0 {
+		return family
+	}
+	texts := make([]string, len(list))
+	for i, p := range list {
+		texts[i] = prefixText(p)
+	}
+	field := family + "." + sides[d]
+	switch {
+	case len(list) == 1:
+		return field + " == " + texts[0]
+	case len(list) <= inline:
+		return field + " == {" + strings.Join(texts, ", ") + "}"
+	}
+	kind := map[bool]state.SetKind{true: state.IPv4, false: state.IPv6}[family == "ip4"]
+	set := state.SetName(kind, fmt.Sprintf("%s %d", t.acls.who, i))
+	t.acls.out.Row(nb.Row{ID: set, Model: &db.AddressSet{Name: set, Addresses: texts}})
+	return inSet(d, family, set)
+}
+
+// prefixText prints a single address without its length, as OVN does.
+func prefixText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// portMatches has one match for each protocol of a rule's ports that have no name.
+func portMatches(r *state.Rule) (matches []string) {
+	if r.AnyPort {
+		return []string{anyTraffic}
+	}
+	for _, protocol := range []string{"tcp", "udp", "sctp"} {
+		var numbers, terms []string
+		all := false
+		for _, p := range r.Ports {
+			switch {
+			case p.Protocol != protocol || p.Name != "":
+			case p.First == 0:
+				all = true
+			case p.First == p.Last:
+				numbers = append(numbers, fmt.Sprint(p.First))
+			default:
+				terms = append(terms, fmt.Sprintf("%d <= %s.dst <= %d", p.First, protocol, p.Last))
+			}
+		}
+		if len(numbers) > 0 {
+			terms = append(terms, protocol+".dst == "+oneOf(numbers))
+		}
+		switch {
+		case all:
+			matches = append(matches, protocol)
+		case len(terms) == 1:
+			matches = append(matches, terms[0])
+		case len(terms) > 1:
+			matches = append(matches, "("+strings.Join(terms, " || ")+")")
+		}
+	}
+	return matches
+}
+
+func oneOf(texts []string) string {
+	if len(texts) == 1 {
+		return texts[0]
+	}
+	return "{" + strings.Join(texts, ", ") + "}"
+}

@@ -1,0 +1,136 @@
+package packets
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience bounds what must happen; what must not is given less.
+const (
+	patience  = 10 * time.Second
+	certainty = time.Second
+)
+
+const services = `
+kind: Service
+metadata: {namespace: default, name: db}
+spec:
+  clusterIPs: [10.96.0.10, "fd00:10:96::10"]
+  ports: [{name: echo, port: 80, protocol: PROTOCOL}]
+---
+kind: EndpointSlice
+metadata: {namespace: default, name: db-4, labels: {kubernetes.io/service-name: db}}
+ports: [{name: echo, port: 8080, protocol: PROTOCOL}]
+endpoints: [{addresses: [10.66.0.12]}]
+---
+kind: EndpointSlice
+metadata: {namespace: default, name: db-6, labels: {kubernetes.io/service-name: db}}
+ports: [{name: echo, port: 8080, protocol: PROTOCOL}]
+endpoints: [{addresses: ["fd00:10:66::c"]}]
+`
+
+// TestPolicyPackets shows what needs real packets: a Pod that is isolated in both directions reaches itself by its Service and hears its own
+// node, and nobody else; a connection that a new policy forbids is cut, and lives again when the policy has gone.
+func TestPolicyPackets(t *testing.T) {
+	r := newRig(t)
+	web, db := r.pod("web", 11), r.pod("db", 12)
+	r.put(strings.ReplaceAll(services, "PROTOCOL", "TCP"))
+	r.apply()
+	vips := []netip.Addr{netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("fd00:10:96::10")}
+	var lasting []net.Conn
+	for i, addr := range db.addrs {
+		r.echo(db, addr)
+		lasting = append(lasting, r.dial(web.netns, addr, 8080, patience))
+		r.expect(lasting[i], true, "web to db, without policies")
+		r.expect(r.dial(web.netns, vips[i], 80, patience), true, "web to the Service, without policies")
+		r.expect(r.dial(db.netns, vips[i], 80, patience), true, "db to its own Service, without policies")
+	}
+	r.policy("deny", "{podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress, Egress]}")
+	r.apply()
+	for i, addr := range db.addrs {
+		r.expect(r.dial(db.netns, vips[i], 80, patience), true, "db to its own Service")
+		r.expect(r.dial("", addr, 8080, patience), true, "the node to db")
+		r.expect(lasting[i], false, "the connection from before")
+		if conn := r.dial(web.netns, addr, 8080, certainty); conn != nil {
+			t.Errorf("web reaches %s, which is isolated", addr)
+		}
+		if conn := r.dial(db.netns, web.addrs[i], 9, certainty); conn != nil {
+			t.Errorf("db reaches %s although it is isolated", web.addrs[i])
+		}
+	}
+	r.store.Policies.Delete("default/deny")
+	r.apply()
+	for i, addr := range db.addrs {
+		r.expect(lasting[i], true, "the connection from before, after the policy")
+		r.expect(r.dial(web.netns, addr, 8080, patience), true, "web to db, after the policy")
+	}
+}
+
+// echo serves a Pod's port 8080 until the test ends.
+func (r *rig) echo(p *pod, addr netip.Addr) {
+	r.t.Helper()
+	r.Do(p.netns, func() {
+		l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 8080).String())
+		if err != nil {
+			r.t.Error(err)
+			return
+		}
+		r.t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				r.t.Cleanup(func() { _ = conn.Close() })
+				go func() { _, _ = conn.(*net.TCPConn).WriteTo(conn) }()
+			}
+		}()
+	})
+}
+
+// dial returns nil when nobody has answered in that time.
+func (r *rig) dial(netns string, to netip.Addr, port uint16, within time.Duration) (conn net.Conn) {
+	r.t.Helper()
+	connect := func() {
+		var err error
+		if conn, err = net.DialTimeout("tcp", netip.AddrPortFrom(to, port).String(), within); err != nil {
+			conn = nil
+		}
+	}
+	if netns == "" {
+		connect()
+	} else {
+		r.Do(netns, connect)
+	}
+	if conn != nil {
+		r.t.Cleanup(func() { _ = conn.Close() })
+	}
+	return conn
+}
+
+// expect says a word and waits for it to come back, or not.
+func (r *rig) expect(conn net.Conn, answer bool, what string) {
+	r.t.Helper()
+	if conn == nil {
+		r.t.Errorf("%s: no connection", what)
+		return
+	}
+	within := map[bool]time.Duration{true: patience, false: certainty}[answer]
+	if err := conn.SetDeadline(time.Now().Add(within)); err != nil {
+		r.t.Fatal(err)
+	}
+	_, err := fmt.Fprint(conn, "word")
+	if err == nil {
+		_, err = conn.Read(make([]byte, 4))
+	}
+	if answer && err != nil || !answer && !errors.Is(err, os.ErrDeadlineExceeded) {
+		r.t.Errorf("%s: answered %t: %v", what, err == nil, err)
+	}
+}

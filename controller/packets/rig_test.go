@@ -1,0 +1,197 @@
+package packets
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/heddle-net/heddle/controller/compile"
+	"github.com/heddle-net/heddle/controller/feed"
+	"github.com/heddle-net/heddle/controller/state"
+	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/ovstest/node"
+)
+
+func TestMain(m *testing.M) { node.Main(m) }
+
+// rig is a cluster of one node, n1, with Pods in namespaces, and the node's own link ovn0.
+type rig struct {
+	*node.Node
+	t     *testing.T
+	store *state.Store
+	conn  *nb.Conn
+	pods  map[string]*pod
+}
+
+type pod struct {
+	name, netns string
+	addrs       []netip.Addr
+}
+
+const network = `
+kind: Vpc
+metadata: {name: ovn-cluster}
+---
+kind: Subnet
+metadata: {name: join}
+spec: {cidrBlock: "100.64.0.0/16,fd00:100:64::/112"}
+---
+kind: Subnet
+metadata: {name: blue}
+spec: {cidrBlock: "10.66.0.0/24,fd00:10:66::/120"}
+---
+kind: Node
+metadata: {name: n1}
+status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}
+---
+kind: IP
+metadata: {name: node-n1}
+spec: {subnet: join, v4IpAddress: 100.64.0.2, v6IpAddress: "fd00:100:64::2", macAddress: "0a:58:64:40:00:02"}
+`
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{Node: node.Start(t, node.Options{}), t: t, pods: make(map[string]*pod)}
+	r.store = state.New(state.Config{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", JoinSubnet: "join"})
+	var err error
+	if r.conn, err = nb.Dial(t.Context(), nb.Config{Endpoints: []string{r.NB}, Log: logr.Discard()}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.conn.Close)
+	if err := r.conn.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.put(network)
+	r.join()
+	return r
+}
+
+// join is the node's own link, as the daemon makes it.
+func (r *rig) join() {
+	r.VSCtl("add-port", "br-int", "ovn0", "--", "set", "Interface", "ovn0", "type=internal", `mac="0a:58:64:40:00:02"`, "external_ids:iface-id=node-n1")
+	r.MustExec("", "ethtool", "-K", "ovn0", "tx", "off")
+	r.MustExec("", "ip", "link", "set", "ovn0", "up")
+	for _, a := range []string{"100.64.0.2/16", "fd00:100:64::2/112"} {
+		r.MustExec("", "ip", "addr", "add", a, "dev", "ovn0", "nodad")
+	}
+	r.MustExec("", "ip", "route", "add", "10.0.0.0/8", "via", "100.64.0.1")
+	r.MustExec("", "ip", "route", "add", "fd00:10::/32", "via", "fd00:100:64::1")
+}
+
+// pod makes a Pod with a label app, by its name, and its link.
+func (r *rig) pod(name string, host int) *pod {
+	r.t.Helper()
+	p := &pod{name: name, netns: r.NewNetNS(), addrs: []netip.Addr{
+		netip.MustParseAddr(fmt.Sprintf("10.66.0.%d", host)), netip.MustParseAddr(fmt.Sprintf("fd00:10:66::%x", host)),
+	}}
+	r.pods[name] = p
+	mac, link := fmt.Sprintf("0a:58:0a:42:00:%02x", host), "h-"+name
+	r.MustExec("", "ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", p.netns)
+	r.t.Cleanup(func() { r.MustExec("", "ip", "link", "del", link) })
+	r.MustExec("", "ethtool", "-K", link, "tx", "off")
+	r.MustExec("", "ip", "link", "set", link, "up")
+	r.MustExec(p.netns, "ethtool", "-K", "eth0", "tx", "off")
+	r.MustExec(p.netns, "ip", "link", "set", "lo", "up")
+	r.MustExec(p.netns, "ip", "link", "set", "eth0", "up")
+	r.MustExec(p.netns, "ip", "addr", "add", p.addrs[0].String()+"/24", "dev", "eth0")
+	r.MustExec(p.netns, "ip", "addr", "add", p.addrs[1].String()+"/120", "dev", "eth0", "nodad")
+	r.MustExec(p.netns, "ip", "route", "add", "default", "via", "10.66.0.1")
+	r.MustExec(p.netns, "ip", "-6", "route", "add", "default", "via", "fd00:10:66::1")
+	r.VSCtl("add-port", "br-int", link, "--", "set", "Interface", link, "external_ids:iface-id="+name+".default", "external_ids:iface-id-ver="+name)
+	r.put(fmt.Sprintf("kind: IP\nmetadata: {name: %s.default}\nspec: {subnet: blue, v4IpAddress: %s, v6IpAddress: %q, macAddress: %q}\n---\n"+
+		"kind: Pod\nmetadata: {namespace: default, name: %[1]s, uid: %[1]s, labels: {app: %[1]s}}\nspec: {nodeName: n1, containers: []}\n", name, p.addrs[0], p.addrs[1], mac))
+	return p
+}
+
+var converters = map[string]func(*state.Store, []byte) error{
+	"Vpc": convert(func(s *state.Store, o *v1.Vpc) { s.Vpcs.Put(o.Name, feed.Vpc(o)) }),
+	"Subnet": convert(func(s *state.Store, o *v1.Subnet) {
+		s.Subnets.Put(o.Name, feed.Subnet(o, s.Config().DefaultVpc))
+	}),
+	"Node":    convert(func(s *state.Store, o *corev1.Node) { s.Nodes.Put(o.Name, feed.Node(o)) }),
+	"IP":      convert(func(s *state.Store, o *v1.IP) { s.IPs.Put(o.Name, feed.IP(o)) }),
+	"Pod":     convert(func(s *state.Store, o *corev1.Pod) { s.Pods.Put(o.Namespace+"/"+o.Name, feed.Pod(o)) }),
+	"Service": convert(func(s *state.Store, o *corev1.Service) { s.Services.Put(o.Namespace+"/"+o.Name, feed.Service(o)) }),
+	"EndpointSlice": convert(func(s *state.Store, o *discoveryv1.EndpointSlice) {
+		s.EndpointSlices.Put(o.Namespace+"/"+o.Name, feed.EndpointSlice(o))
+	}),
+	"NetworkPolicy": convert(func(s *state.Store, o *networkingv1.NetworkPolicy) {
+		s.Policies.Put(o.Namespace+"/"+o.Name, feed.NetworkPolicy(o))
+	}),
+}
+
+func convert[T any](put func(*state.Store, *T)) func(*state.Store, []byte) error {
+	return func(s *state.Store, document []byte) error {
+		o := new(T)
+		if err := yaml.UnmarshalStrict(document, o); err != nil {
+			return err
+		}
+		put(s, o)
+		return nil
+	}
+}
+
+// put takes objects as their authors write them; apply brings them into the network.
+func (r *rig) put(text string) {
+	r.t.Helper()
+	for document := range strings.SplitSeq(text, "\n---\n") {
+		var kind metav1.TypeMeta
+		if err := yaml.Unmarshal([]byte(document), &kind); err != nil {
+			r.t.Fatal(err)
+		}
+		if err := converters[kind.Kind](r.store, []byte(document)); err != nil {
+			r.t.Fatalf("%v in\n%s", err, document)
+		}
+	}
+}
+
+// policy puts a NetworkPolicy of the Namespace default.
+func (r *rig) policy(name, spec string) {
+	r.t.Helper()
+	r.put(fmt.Sprintf("kind: NetworkPolicy\nmetadata: {namespace: default, name: %s}\nspec: %s\n", name, spec))
+}
+
+// apply makes the network that of the objects and returns when every flow is there.
+func (r *rig) apply() {
+	r.t.Helper()
+	want := make(map[nb.Owner][]nb.Row)
+	owners := r.store.Owners()
+	for _, o := range r.store.TakeAll() { // those that are gone, too
+		if !slices.Contains(owners, o) {
+			owners = append(owners, o)
+		}
+	}
+	for i := 0; i < len(owners); i++ { // groups are appended while the others are compiled
+		for _, group := range r.store.Compile(owners[i], func(v *state.View) { want[owners[i]] = compile.Owner(v, owners[i]).Rows }) {
+			owners = append(slices.DeleteFunc(owners, func(o nb.Owner) bool { return o == group }), group)
+		}
+	}
+	for _, owner := range r.conn.Owners() {
+		if _, ok := want[owner]; !ok {
+			owners = append(owners, owner)
+		}
+	}
+	wants := make([]nb.Want, 0, len(owners))
+	for _, owner := range owners {
+		wants = append(wants, nb.Want{Owner: owner, Rows: want[owner]})
+	}
+	r.conn.Sync()
+	txn := nb.Plan(r.conn, wants)
+	if len(txn.Blocked) > 0 {
+		r.t.Fatalf("blocked: %+v", txn.Blocked)
+	}
+	if err := r.conn.Commit(r.t.Context(), txn); err != nil {
+		r.t.Fatalf("%v\n%s", err, txn)
+	}
+	r.NBCtl("--wait=hv", "--timeout=120", "sync")
+}
