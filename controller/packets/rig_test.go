@@ -3,7 +3,6 @@ package packets
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
@@ -165,25 +164,23 @@ func (r *rig) policy(name, spec string) {
 func (r *rig) apply() {
 	r.t.Helper()
 	want := make(map[nb.Owner][]nb.Row)
-	owners := r.store.Owners()
-	for _, o := range r.store.TakeAll() { // those that are gone, too
-		if !slices.Contains(owners, o) {
-			owners = append(owners, o)
+	one := func(o nb.Owner) { r.store.Compile(o, func(v *state.View) { want[o] = compile.Owner(v, o).Rows }) }
+	for _, o := range append(r.store.Owners(), r.store.TakeAll()...) { // those that are gone, too
+		if o.Kind != state.KindGroup {
+			one(o)
 		}
 	}
-	for i := 0; i < len(owners); i++ { // groups are appended while the others are compiled
-		for _, group := range r.store.Compile(owners[i], func(v *state.View) { want[owners[i]] = compile.Owner(v, owners[i]).Rows }) {
-			owners = append(slices.DeleteFunc(owners, func(o nb.Owner) bool { return o == group }), group)
+	for _, o := range r.store.Groups() { // known when all who ask have been compiled
+		one(o)
+	}
+	for _, o := range r.conn.Owners() {
+		if _, ok := want[o]; !ok {
+			want[o] = nil
 		}
 	}
-	for _, owner := range r.conn.Owners() {
-		if _, ok := want[owner]; !ok {
-			owners = append(owners, owner)
-		}
-	}
-	wants := make([]nb.Want, 0, len(owners))
-	for _, owner := range owners {
-		wants = append(wants, nb.Want{Owner: owner, Rows: want[owner]})
+	var wants []nb.Want
+	for o, rows := range want {
+		wants = append(wants, nb.Want{Owner: o, Rows: rows})
 	}
 	r.conn.Sync()
 	txn := nb.Plan(r.conn, wants)
