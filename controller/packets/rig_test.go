@@ -78,11 +78,11 @@ func newRig(t *testing.T) *rig {
 // join is the node's own link, as the daemon makes it.
 func (r *rig) join() {
 	r.VSCtl("add-port", "br-int", "ovn0", "--", "set", "Interface", "ovn0", "type=internal", `mac="0a:58:64:40:00:02"`, "external_ids:iface-id=node-n1")
+	r.t.Cleanup(func() { r.VSCtl("del-port", "br-int", "ovn0") }) // the next test in this namespace makes it again
 	r.MustExec("", "ethtool", "-K", "ovn0", "tx", "off")
 	r.MustExec("", "ip", "link", "set", "ovn0", "up")
-	for _, a := range []string{"100.64.0.2/16", "fd00:100:64::2/112"} {
-		r.MustExec("", "ip", "addr", "add", a, "dev", "ovn0", "nodad")
-	}
+	r.MustExec("", "ip", "addr", "add", "100.64.0.2/16", "dev", "ovn0")
+	r.MustExec("", "ip", "addr", "add", "fd00:100:64::2/112", "dev", "ovn0", "nodad")
 	r.MustExec("", "ip", "route", "add", "10.0.0.0/8", "via", "100.64.0.1")
 	r.MustExec("", "ip", "route", "add", "fd00:10::/32", "via", "fd00:100:64::1")
 }
