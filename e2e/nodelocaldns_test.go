@@ -63,21 +63,27 @@ const notrackTable = "e2e_nodelocaldns"
 // localDNS gives a node the addresses, on a link of their own, and a server that says the node's name.
 func (e *env) localDNS(t *testing.T, node string, addresses ...netip.Addr) {
 	t.Helper()
+	daemon := e.daemonOn(t, node) // its nft, like that of the cluster's own programs, is not the machine's
+	inDaemon := func(script string) []string {
+		return []string{"-n", "kube-system", "exec", daemon, "-c", "daemon", "--", "sh", "-c", script}
+	}
+	e.run(t, node, "ip", "link", "add", "nodelocaldns", "type", "bridge") // a dummy where the kernel has them
 	t.Cleanup(func() {
-		for _, args := range [][]string{{"ip", "link", "del", "nodelocaldns"}, {"nft", "delete", "table", "inet", notrackTable}} {
-			if said, err := e.Run(context.WithoutCancel(t.Context()), node, args...); err != nil {
-				t.Error(err, said)
-			}
+		ctx := context.WithoutCancel(t.Context())
+		if said, err := e.Run(ctx, node, "ip", "link", "del", "nodelocaldns"); err != nil {
+			t.Error(err, said)
+		}
+		if said, err := e.Kubectl(ctx, "", inDaemon("nft delete table inet "+notrackTable)...); err != nil {
+			t.Error(err, said)
 		}
 	})
-	e.run(t, node, "ip", "link", "add", "nodelocaldns", "type", "dummy")
 	e.run(t, node, "ip", "link", "set", "nodelocaldns", "up")
-	e.run(t, node, "sh", "-c", fmt.Sprintf(`nft -f - <<'END'
+	e.kubectl(t, inDaemon(fmt.Sprintf(`nft -f - <<'END'
 table inet %[1]s {
   chain in { type filter hook prerouting priority raw; ip daddr %[2]s th dport %[4]d notrack; ip6 daddr %[3]s th dport %[4]d notrack; }
   chain out { type filter hook output priority raw; ip saddr %[2]s th sport %[4]d notrack; ip6 saddr %[3]s th sport %[4]d notrack; }
 }
-END`, notrackTable, cluster.NodeLocalDNSv4, cluster.NodeLocalDNSv6, dnsPort))
+END`, notrackTable, cluster.NodeLocalDNSv4, cluster.NodeLocalDNSv6, dnsPort))...)
 	for _, at := range addresses {
 		e.run(t, node, "ip", "addr", "add", netip.PrefixFrom(at, at.BitLen()).String(), "dev", "nodelocaldns", "nodad")
 		e.serveIn(t, node, netip.AddrPortFrom(at, dnsPort))
