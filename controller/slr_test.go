@@ -196,7 +196,7 @@ func TestRuleRefused(t *testing.T) {
 		r.must(r.client.Delete(t.Context(), s))
 		r.untilRule("service", "Ready")
 	})
-	t.Run("a younger Service", func(t *testing.T) {
+	t.Run("a younger Service", func(*testing.T) {
 		first := rule("service-first", "203.0.113.4")
 		r.create(first)
 		r.untilRule("service-first", "Ready")

@@ -91,21 +91,26 @@ func (e *env) awaitRoutes(t *testing.T, there bool, cidrs ...netip.Prefix) {
 	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()
 	for _, node := range e.Nodes() {
-		m, err := e.Machine(node)
-		must(t, err)
-		handle, err := netns.GetFromPath(m.NetNS())
-		must(t, err)
-		defer handle.Close()
-		updates, done := make(chan netlink.RouteUpdate), make(chan struct{})
-		defer close(done)
-		must(t, netlink.RouteSubscribeAt(handle, updates, done))
-		for _, cidr := range cidrs {
-			for (e.run(t, node, "ip", familyFlag(cidr), "route", "show", cidr.String(), "dev", "ovn0") != "") != there {
-				select {
-				case <-updates:
-				case <-ctx.Done():
-					t.Fatalf("%s has a route to %s: want %t", node, cidr, there)
-				}
+		e.awaitRoutesOn(ctx, t, node, there, cidrs)
+	}
+}
+
+func (e *env) awaitRoutesOn(ctx context.Context, t *testing.T, node string, there bool, cidrs []netip.Prefix) {
+	t.Helper()
+	m, err := e.Machine(node)
+	must(t, err)
+	handle, err := netns.GetFromPath(m.NetNS())
+	must(t, err)
+	defer handle.Close()
+	updates, done := make(chan netlink.RouteUpdate), make(chan struct{})
+	defer close(done)
+	must(t, netlink.RouteSubscribeAt(handle, updates, done))
+	for _, cidr := range cidrs {
+		for (e.run(t, node, "ip", familyFlag(cidr), "route", "show", cidr.String(), "dev", "ovn0") != "") != there {
+			select {
+			case <-updates:
+			case <-ctx.Done():
+				t.Fatalf("%s has a route to %s: want %t", node, cidr, there)
 			}
 		}
 	}

@@ -125,7 +125,7 @@ func TestServiceL2(t *testing.T) {
 	e.start(t, pods...)
 	e.balanced(t, web, "tcp", 80, endpointsOf(podPort, pods...)...)
 	outside := e.hostAsker(t, "outside-1")
-	outside.sources = append(e.nodeAsker(t, nodes[0]).sources, e.nodeAsker(t, nodes[1]).sources...)
+	outside.sources = slices.Concat(e.nodeAsker(t, nodes[0]).sources, e.nodeAsker(t, nodes[1]).sources)
 	everybody := []asker{outside, e.nodeAsker(t, nodes[0]), e.nodeAsker(t, nodes[1])}
 	for _, vip := range vips {
 		for _, a := range everybody {

@@ -172,7 +172,7 @@ func (o *outside) asked(t *testing.T, list ...inquiry) {
 
 func (q inquiry) wrong(t *testing.T) (list []string) {
 	for _, f := range q.at {
-		wrong := ""
+		var wrong string
 		switch q.none {
 		case "":
 			wrong = q.from.askOften(t.Context(), f.protocol, f.target).wrong(q.who...)

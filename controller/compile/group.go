@@ -31,13 +31,16 @@ func isolate(a *acls, ports string, direction state.Direction) {
 	})
 	if direction == state.Ingress {
 		a.add(verdict{
-			priority: priorityAllow, direction: direction, subject: ports, peers: []string{fromOwnNode, fromItself}, ports: []string{anyTraffic},
-			action: db.ACLActionAllowRelated,
+			priority: priorityAllow, direction: direction, subject: ports, peers: []string{fromOwnNode4, fromOwnNode6, fromItself},
+			ports: []string{anyTraffic}, action: db.ACLActionAllowRelated,
 		})
 	}
 }
 
+// What comes to a Pod is judged on its node, where these variables are the node's join addresses (place.go). A node that has none
+// lets nothing in by them.
 const (
-	fromOwnNode = "pkt.mark == " + nodeMark
-	fromItself  = "flags.loopback == 1"
+	fromOwnNode4 = "ip4.src == ^" + nodeVariable4
+	fromOwnNode6 = "ip6.src == ^" + nodeVariable6
+	fromItself   = "flags.loopback == 1"
 )

@@ -11,14 +11,19 @@ import (
 	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
-// place wants the variables of a node's chassis: those VIPs of Services whose variants are for this node. They depend on no
-// endpoint, only on which Services there are and what these prefer.
+// place wants the variables of a node's chassis: its join addresses, by which its Pods know it (group.go), and those VIPs of Services
+// whose variants are for this node. They depend on no endpoint, only on which Services there are and what these prefer.
 func place(v *state.View, name string, out *Output) {
 	obj := v.Place(name)
 	if obj == nil || obj.Chassis == "" || !v.Templates() {
 		return
 	}
 	variables := make(map[string]string)
+	if ip := v.IP(state.NodePort(name)); ip != nil {
+		for _, join := range ip.IPs {
+			variables[nodeVariable(join)] = join.String()
+		}
+	}
 	for _, s := range v.ServicesNear() {
 		for _, vip := range s.VIPs {
 			if scope := scopeOf(s, vip); scope != scopeAll {
@@ -29,6 +34,19 @@ func place(v *state.View, name string, out *Output) {
 	if len(variables) > 0 {
 		out.Row(nb.Row{ID: obj.Chassis, Model: &db.ChassisTemplateVar{Chassis: obj.Chassis, Variables: variables}})
 	}
+}
+
+// Variables with the node's join addresses.
+const (
+	nodeVariable4 = "node_ip4"
+	nodeVariable6 = "node_ip6"
+)
+
+func nodeVariable(join netip.Addr) string {
+	if join.Is4() {
+		return nodeVariable4
+	}
+	return nodeVariable6
 }
 
 // scope is what a variant of a VIP is for.

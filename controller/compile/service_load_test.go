@@ -113,7 +113,7 @@ func (l *connections) start() (stop func()) {
 }
 
 func (l *connections) open() {
-	wrong := ""
+	var wrong string
 	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).Dial("tcp", l.to.String())
 	if err != nil {
 		wrong = err.Error()

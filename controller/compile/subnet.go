@@ -43,34 +43,6 @@ func subnet(v *state.View, name string, out *Output) {
 	for _, cidr := range obj.CIDRs {
 		out.Row(policy(router, name, prioritySubnet, ipMatch(cidr.Addr(), "dst", cidr), db.LogicalRouterPolicyActionAllow))
 	}
-	markNodes(v, obj, out)
-}
-
-const (
-	priorityNodeMark = prioritySubnet + 1
-	// nodeMark is rtm_protocol 72 that is Heddle's on the nodes, used once more. OVN reads decimal numbers only.
-	nodeMark = "72"
-)
-
-// markNodes marks what a node sends to the Pods of a Subnet by its join address. The router runs where a packet starts and the mark
-// is not carried over the tunnel, so that only Pods on the same node ever see it: their rules can tell their own node from
-// others without a row for each. Pods cannot set it: the kernel clears a packet's mark when it leaves a network namespace.
-func markNodes(v *state.View, obj *state.Subnet, out *Output) {
-	join := v.Subnet(v.Config().JoinSubnet)
-	if join == nil || join.Name == obj.Name {
-		return
-	}
-	for _, cidr := range obj.CIDRs {
-		for _, from := range join.CIDRs {
-			if from.Addr().Is4() != cidr.Addr().Is4() {
-				continue
-			}
-			match := conjunction(fmt.Sprintf("inport == %q", obj.Vpc+"-"+join.Name), ipMatch(from.Addr(), "src", from), ipMatch(cidr.Addr(), "dst", cidr))
-			row := policy(obj.Vpc, obj.Name, priorityNodeMark, match, db.LogicalRouterPolicyActionAllow)
-			row.Model.(*db.LogicalRouterPolicy).Options = map[string]string{"pkt_mark": nodeMark}
-			out.Row(row)
-		}
-	}
 }
 
 // groupsOf lets Pods of the Subnet reach Services. The join Subnet always does: by it, nodes reach them.

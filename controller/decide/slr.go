@@ -44,11 +44,12 @@ type SwitchLBRules struct {
 func (r *SwitchLBRules) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	var obj v1.SwitchLBRule
 	err := r.client.Get(ctx, req.NamespacedName, &obj)
-	if client.IgnoreNotFound(err) != nil {
+	gone := apierrors.IsNotFound(err) || !obj.DeletionTimestamp.IsZero()
+	if err != nil && !gone {
 		return reconcile.Result{}, fmt.Errorf("get SwitchLBRule %s: %w", req.Name, err)
 	}
 	r.askFor(req.Name)
-	if err != nil || !obj.DeletionTimestamp.IsZero() {
+	if gone {
 		return reconcile.Result{}, nil // the rest goes with its owner
 	}
 	refusal, err := r.service(ctx, &obj)

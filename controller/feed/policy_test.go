@@ -40,10 +40,12 @@ func TestNetworkPolicy(t *testing.T) {
 		{"an address for a CIDR", `{ingress: [{from: [{ipBlock: {cidr: 10.0.0.1}}]}]}`, "ingress", "", `spec.ingress[0].from[0].ipBlock: "10.0.0.1" is no CIDR`},
 		{"an unreadable exception", `{ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [010.0.0.0/16]}}]}]}`, "ingress", "", `spec.ingress[0].from[0].ipBlock: except: "010.0.0.0/16" is no CIDR`},
 		{"both families", `{ingress: [{from: [{ipBlock: {cidr: "::ffff:0:0/90"}}]}]}`, "ingress", "", `spec.ingress[0].from[0].ipBlock: "::ffff:0:0/90" is neither an IPv4 nor an IPv6 range`},
-		{"unreadable ports", `{ingress: [{ports: [{protocol: ICMP}, {endPort: 1}, {port: a, endPort: 1}, {port: ""}, {port: 0}, {port: 9, endPort: 8}, {port: 65535, endPort: 65536}]}]}`, "ingress", "",
+		{
+			"unreadable ports", `{ingress: [{ports: [{protocol: ICMP}, {endPort: 1}, {port: a, endPort: 1}, {port: ""}, {port: 0}, {port: 9, endPort: 8}, {port: 65535, endPort: 65536}]}]}`, "ingress", "",
 			`spec.ingress[0].ports[0]: unknown protocol "ICMP"; spec.ingress[0].ports[1]: endPort without port; spec.ingress[0].ports[2]: endPort with the name of a port; ` +
 				`spec.ingress[0].ports[3]: the name of the port is empty; spec.ingress[0].ports[4]: 0 to 0 is no range of ports; spec.ingress[0].ports[5]: 9 to 8 is no range of ports; ` +
-				`spec.ingress[0].ports[6]: 65535 to 65536 is no range of ports`},
+				`spec.ingress[0].ports[6]: 65535 to 65536 is no range of ports`,
+		},
 		{"half of the ports", `{ingress: [{ports: [{port: 0}, {port: 80}]}]}`, "ingress", "ingress anybody tcp80-80", "spec.ingress[0].ports[0]: 0 to 0 is no range of ports"},
 	} {
 		obj := &networkingv1.NetworkPolicy{}

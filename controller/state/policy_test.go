@@ -42,7 +42,7 @@ func TestIsolation(t *testing.T) {
 			t.Errorf("%s: %q commit with it, want %q", step.name, got, step.commits)
 		}
 		var got string
-		s.Inspect(func(v *state.View) { got = fmt.Sprint(v.Isolated("blue:")) })
+		s.Inspect(func(v *state.View) { got = fmt.Sprintf("%v", v.Isolated("blue:")) })
 		if got != step.isolated {
 			t.Errorf("%s: isolated %s, want %s", step.name, got, step.isolated)
 		}

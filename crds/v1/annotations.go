@@ -39,7 +39,7 @@ const (
 // southbound table Chassis. The daemon of that node writes it.
 const AnnotationChassis = AnnotationPrefix + "chassis"
 
-// AnnotationHealthCheck, on a SwitchLBRule, is "false" when its endpoints are not to be asked whether they serve.
+// AnnotationHealthCheck is, on a SwitchLBRule, "false" when its endpoints are not to be asked whether they serve.
 const AnnotationHealthCheck = AnnotationPrefix + "service_health_check"
 
 // AnnotationTrue is the value of AnnotationAllocated, AnnotationRouted and LabelIPReserved that counts

@@ -19,7 +19,7 @@ func TestAsk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		t.Cleanup(func() { c.Close() })
 		if got, err := Ask(netip.Addr{}, at, 10*time.Second); err != nil || got != text+" "+at.Addr().String() {
 			t.Errorf("%s says %q, %v", at, got, err)
 		}
