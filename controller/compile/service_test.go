@@ -84,14 +84,14 @@ func TestSubnetWithoutServices(t *testing.T) {
 	expectOut(t, "a Pod without Services", n.send(hostOfPod(w, w.pods[2]), vip[0], ""), []string{"node-n2"})
 }
 
-// TestNodeLocalDNS shows that packets to the address leave by the node of the Pod, by a policy of their own.
+// TestNodeLocalDNS shows that packets to the address leave by the node of the Pod.
 func TestNodeLocalDNS(t *testing.T) {
 	n := newNetwork(t)
 	w := twoNodes("46")
 	n.become(w)
 	for _, p := range w.pods {
 		for _, to := range localDNS {
-			expectOut(t, p.name+" to its DNS", n.send(hostOfPod(w, p), to, ""), []string{w.nodes[p.node].port()}, "priority 30100")
+			expectOut(t, p.name+" to its DNS", n.send(hostOfPod(w, p), to, ""), []string{w.nodes[p.node].port()})
 		}
 	}
 }

@@ -36,7 +36,7 @@ endpoints: [{addresses: ["fd00:10:66::c"]}]
 `
 
 // TestPolicyPackets shows what needs real packets: a Pod that is isolated in both directions reaches itself by its Service and hears its own
-// node, and nobody else; a connection that a new policy forbids is cut, and lives again when the policy has gone.
+// node, and nobody else, no other node either; a connection that a new policy forbids is cut, and lives again when the policy has gone.
 func TestPolicyPackets(t *testing.T) {
 	r := newRig(t)
 	web, db := r.pod("web", 11), r.pod("db", 12)
@@ -51,8 +51,14 @@ func TestPolicyPackets(t *testing.T) {
 		r.expect(r.dial(web.netns, vips[i], 80, patience), true, "web to the Service, without policies")
 		r.expect(r.dial(db.netns, vips[i], 80, patience), true, "db to its own Service, without policies")
 	}
+	other := netip.MustParseAddr("100.64.0.9") // as of another node
+	r.MustExec("", "ip", "addr", "add", other.String()+"/16", "dev", "ovn0")
+	r.expect(r.dialBy(other, db.addrs[0], patience), true, "another node to db, without policies")
 	r.policy("deny", "{podSelector: {matchLabels: {app: db}}, policyTypes: [Ingress, Egress]}")
 	r.apply()
+	if conn := r.dialBy(other, db.addrs[0], certainty); conn != nil {
+		t.Error("another node reaches db, which is isolated")
+	}
 	for i, addr := range db.addrs {
 		r.expect(r.dial(db.netns, vips[i], 80, patience), true, "db to its own Service")
 		r.expect(r.dial("", addr, 8080, patience), true, "the node to db")
@@ -112,6 +118,17 @@ func (r *rig) dial(netns string, to netip.Addr, port uint16, within time.Duratio
 	if conn != nil {
 		r.t.Cleanup(func() { _ = conn.Close() })
 	}
+	return conn
+}
+
+// dialBy connects to a Pod's port 8080 from an address of the node's link.
+func (r *rig) dialBy(from, to netip.Addr, within time.Duration) net.Conn {
+	d := net.Dialer{Timeout: within, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+	conn, err := d.DialContext(r.t.Context(), "tcp", netip.AddrPortFrom(to, 8080).String())
+	if err != nil {
+		return nil
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/heddle-net/heddle/controller/state"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
 	"github.com/heddle-net/heddle/ovs/ovstest/node"
 )
 
@@ -50,7 +51,7 @@ metadata: {name: blue}
 spec: {cidrBlock: "10.66.0.0/24,fd00:10:66::/120"}
 ---
 kind: Node
-metadata: {name: n1}
+metadata: {name: n1, annotations: {ovn.kubernetes.io/chassis: node-under-test}}
 status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}
 ---
 kind: IP
@@ -117,7 +118,10 @@ var converters = map[string]func(*state.Store, []byte) error{
 	"Subnet": convert(func(s *state.Store, o *v1.Subnet) {
 		s.Subnets.Put(o.Name, feed.Subnet(o, s.Config().DefaultVpc))
 	}),
-	"Node":    convert(func(s *state.Store, o *corev1.Node) { s.Nodes.Put(o.Name, feed.Node(o)) }),
+	"Node": convert(func(s *state.Store, o *corev1.Node) {
+		s.Nodes.Put(o.Name, feed.Node(o))
+		s.Places.Put(o.Name, feed.Place(o))
+	}),
 	"IP":      convert(func(s *state.Store, o *v1.IP) { s.IPs.Put(o.Name, feed.IP(o)) }),
 	"Pod":     convert(func(s *state.Store, o *corev1.Pod) { s.Pods.Put(o.Namespace+"/"+o.Name, feed.Pod(o)) }),
 	"Service": convert(func(s *state.Store, o *corev1.Service) { s.Services.Put(o.Namespace+"/"+o.Name, feed.Service(o)) }),
@@ -180,6 +184,11 @@ func (r *rig) apply() {
 	}
 	var wants []nb.Want
 	for o, rows := range want {
+		for _, row := range rows {
+			if lb, ok := row.Model.(*db.LoadBalancer); ok {
+				lb.SelectionFields = nil // OVN before 25.03 refuses the choice by IPv6 address
+			}
+		}
 		wants = append(wants, nb.Want{Owner: o, Rows: rows})
 	}
 	r.conn.Sync()

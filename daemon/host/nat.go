@@ -109,11 +109,13 @@ func (c *compiler) balancersOf(f int) []string {
 
 // guard keeps what the node itself serves, its SSH for one, from being reached at the addresses of Services that it has on its
 // uplink: what arrives there for a port of the Service is translated before it comes here. ICMP stays, without which IPv6
-// neighbours would not find the address, nor people by a ping.
+// neighbours would not find the address, nor people by a ping; and so do the answers that the node gets when it asks a Service at an
+// address of which it is the owner itself.
 func guard() Chain {
+	const notOurs = "ct state != { established, related }"
 	return Chain{Name: "guard-balancers", Type: "filter", Hook: "input", Rules: rules([]string{
-		"ip daddr @" + setBalancers + "-v4 meta l4proto != icmp goto refuse",
-		"ip6 daddr @" + setBalancers + "-v6 meta l4proto != ipv6-icmp goto refuse",
+		"ip daddr @" + setBalancers + "-v4 meta l4proto != icmp " + notOurs + " goto refuse",
+		"ip6 daddr @" + setBalancers + "-v6 meta l4proto != ipv6-icmp " + notOurs + " goto refuse",
 	})}
 }
 
