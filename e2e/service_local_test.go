@@ -242,6 +242,10 @@ func (w *nearWorld) inZone(t *testing.T, node, zone string) {
 	if value, ok := before.Labels[corev1.LabelTopologyZone]; ok {
 		old = corev1.LabelTopologyZone + "=" + value
 	}
-	t.Cleanup(func() { w.kubectl(t, "label", "--overwrite", "node", node, old) })
+	t.Cleanup(func() {
+		if said, err := w.Kubectl(context.WithoutCancel(t.Context()), "", "label", "--overwrite", "node", node, old); err != nil {
+			t.Error(err, said)
+		}
+	})
 	w.kubectl(t, "label", "--overwrite", "node", node, corev1.LabelTopologyZone+"="+zone)
 }
