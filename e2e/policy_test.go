@@ -30,7 +30,7 @@ type policyFlow struct {
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	e := use(t)
-	e.subnet(t, "policies", "10.112.0.0/24,fd00:10:112::/112", nil)
+	e.subnet(t, "policies", "10.142.0.0/24,fd00:10:142::/112", nil)
 	spaces := make(map[string]string)
 	var ends []end
 	names := make(map[int]string)
@@ -137,7 +137,7 @@ func TestIsolatedFromTheStart(t *testing.T) {
 	t.Parallel()
 	e := use(t)
 	ns, outside := e.namespace(t, "policy-first", nil), e.namespace(t, "policy-first-client", nil)
-	e.subnet(t, "policy-first", "10.113.0.0/24", func(s *v1.SubnetSpec) { s.Namespaces = []string{ns, outside} })
+	e.subnet(t, "policy-first", "10.143.0.0/24", func(s *v1.SubnetSpec) { s.Namespaces = []string{ns, outside} })
 	e.create(t, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "deny"}})
 	client := pod(outside, "client", e.Nodes()[0])
 	e.start(t, client)

@@ -138,7 +138,7 @@ func (w *nearWorld) each() map[string][]*corev1.Pod {
 // TestServiceInternalLocal: each client hears the endpoint of its own node; without one, nothing. A NodePort goes on reaching all.
 func TestServiceInternalLocal(t *testing.T) {
 	t.Parallel()
-	w := newNearWorld(t, "service-local", "10.122.0.0/24,fd00:10:122::/112")
+	w := newNearWorld(t, "service-local", "10.144.0.0/24,fd00:10:144::/112")
 	local := corev1.ServiceInternalTrafficPolicyLocal
 	s := w.near(t, "local", func(s *corev1.ServiceSpec) { s.InternalTrafficPolicy, s.Type = &local, corev1.ServiceTypeNodePort })
 	sticky := w.near(t, "sticky", func(s *corev1.ServiceSpec) {
@@ -192,7 +192,7 @@ func (w *nearWorld) nodePortReachesAll(t *testing.T, s *corev1.Service) {
 // TestServiceSameNode: the endpoint of the client's node answers as long as there is one, then all.
 func TestServiceSameNode(t *testing.T) {
 	t.Parallel()
-	w := newNearWorld(t, "service-node", "10.123.0.0/24,fd00:10:123::/112")
+	w := newNearWorld(t, "service-node", "10.145.0.0/24,fd00:10:145::/112")
 	s := w.near(t, "same-node", func(s *corev1.ServiceSpec) {
 		s.TrafficDistribution = ptr(corev1.ServiceTrafficDistributionPreferSameNode)
 	})

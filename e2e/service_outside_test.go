@@ -189,7 +189,7 @@ func (q inquiry) wrong(t *testing.T) (list []string) {
 // TestServiceOutsideNodePort asks the NodePorts of every node: from outside, from Pods and from nodes, at their own node and at another one.
 func TestServiceOutsideNodePort(t *testing.T) {
 	t.Parallel()
-	o := newOutside(t, "outside-nodeport", "10.126.0.0/24,fd00:10:126::/112")
+	o := newOutside(t, "outside-nodeport", "10.146.0.0/24,fd00:10:146::/112")
 	all, first := names(o.pods...), names(o.pods[0], o.pods[2])
 	cluster := o.made(t, "cluster", corev1.ServiceTypeNodePort, everywhere, nil)
 	kept := o.made(t, "local", corev1.ServiceTypeNodePort, onFirstNode, local)
@@ -222,7 +222,7 @@ func TestServiceOutsideNodePort(t *testing.T) {
 // TestServiceOutsideAddresses asks external addresses and those of load balancers, which the router leads to each node in turn.
 func TestServiceOutsideAddresses(t *testing.T) {
 	t.Parallel()
-	o := newOutside(t, "outside-address", "10.126.1.0/24,fd00:10:126:1::/112")
+	o := newOutside(t, "outside-address", "10.146.1.0/24,fd00:10:146:1::/112")
 	all := names(o.pods...)
 	external := o.made(t, "external", corev1.ServiceTypeClusterIP, everywhere, func(s *corev1.ServiceSpec) {
 		s.ExternalIPs = []string{"203.0.113.90", "2001:db8:113::90"}
@@ -308,7 +308,7 @@ func (o *outside) ingress(t *testing.T, s *corev1.Service, mode *corev1.LoadBala
 // TestServiceOutsideAffinity: at each node, a client from outside stays with its endpoint.
 func TestServiceOutsideAffinity(t *testing.T) {
 	t.Parallel()
-	o := newOutside(t, "outside-affinity", "10.126.2.0/24,fd00:10:126:2::/112")
+	o := newOutside(t, "outside-affinity", "10.146.2.0/24,fd00:10:146:2::/112")
 	s := o.made(t, "sticky", corev1.ServiceTypeNodePort, everywhere, func(s *corev1.ServiceSpec) { s.SessionAffinity = corev1.ServiceAffinityClientIP })
 	o.onNodePorts(t, s, o.pods...)
 	var list []inquiry
@@ -328,7 +328,7 @@ func TestServiceOutsideAffinity(t *testing.T) {
 // TestServiceOutsideHealthCheck: a node says that it has endpoints when it has.
 func TestServiceOutsideHealthCheck(t *testing.T) {
 	t.Parallel()
-	o := newOutside(t, "outside-health", "10.126.3.0/24,fd00:10:126:3::/112")
+	o := newOutside(t, "outside-health", "10.146.3.0/24,fd00:10:146:3::/112")
 	s := o.made(t, "checked", corev1.ServiceTypeLoadBalancer, onFirstNode, local)
 	o.healthy(t, s, http.StatusOK, http.StatusServiceUnavailable)
 	update(t, o.env, s, func(s *corev1.Service) { s.Spec.Selector = everywhere })
@@ -357,7 +357,7 @@ func (o *outside) healthy(t *testing.T, s *corev1.Service, want ...int) {
 // TestServiceOutsideByHand has endpoints that are not of the overlay: a server in a node's own network, and another host outside.
 func TestServiceOutsideByHand(t *testing.T) {
 	t.Parallel()
-	o := newOutside(t, "outside-by-hand", "10.126.4.0/24,fd00:10:126:4::/112")
+	o := newOutside(t, "outside-by-hand", "10.146.4.0/24,fd00:10:146:4::/112")
 	const port = 18097
 	var list []inquiry
 	for name, machine := range map[string]string{"host-network": o.nodes[1], "other-host": o.hosts[1].name} {
@@ -390,7 +390,7 @@ func TestServiceOutsideByHand(t *testing.T) {
 // go to another one.
 func TestServiceOutsideTerminating(t *testing.T) {
 	t.Parallel()
-	o := newOutside(t, "outside-ending", "10.126.5.0/24,fd00:10:126:5::/112")
+	o := newOutside(t, "outside-ending", "10.146.5.0/24,fd00:10:146:5::/112")
 	for name, policy := range map[string]func(*corev1.ServiceSpec){"cluster": nil, "local": local} {
 		t.Run(name, func(t *testing.T) {
 			pods := []*corev1.Pod{lingering(o.namespace, name+"-stays", o.nodes[0]), lingering(o.namespace, name+"-ends", o.nodes[0])}
