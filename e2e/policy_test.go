@@ -71,7 +71,7 @@ func TestPolicies(t *testing.T) {
 		{"a Namespace, one port by its name", map[string]string{"a": "{podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {space: b}}}], ports: [{port: main}]}]}"}, func(f policyFlow) bool {
 			return !strings.HasPrefix(f.to, "a/") || strings.HasPrefix(f.from, "b/") && f.port == podPort && f.protocol == "tcp"
 		}},
-		{"egress to one Pod by UDP", map[string]string{"b": "{podSelector: {matchLabels: {pod: x}}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {pod: y}}}], ports: [{protocol: UDP}]}]}"}, func(f policyFlow) bool {
+		{"egress to one Pod by UDP", map[string]string{"b": "{podSelector: {matchLabels: {pod: x}}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {pod: \"y\"}}}], ports: [{protocol: UDP}]}]}"}, func(f policyFlow) bool {
 			return f.from != "b/x" || strings.HasSuffix(f.to, "/y") && f.protocol == "udp"
 		}},
 		{"both sides must agree", map[string]string{
