@@ -18,6 +18,7 @@ var elsewhere = []struct{ command, runs string }{
 	{"helm install heddle charts/heddle --namespace kube-system", "make sandbox, with other values"},
 	{"kubectl -n kube-system rollout status daemonset/heddle-daemon", "make sandbox"},
 	{"helm upgrade heddle charts/heddle --namespace kube-system --reset-then-reuse-values --set 'controller.extraArgs=", "tried by hand"},
+	{"helm upgrade heddle charts/heddle --namespace kube-system --reset-then-reuse-values --set network.nodeLocalDnsIp=", "make sandbox sets the value from the start"},
 	{"kubectl -n kube-system exec deploy/heddle-ovn-central -c nb -- sh -c 'rm ", "e2e removes the databases in its own way"},
 	{"kubectl -n kube-system exec deploy/heddle-ovn-central -c sb -- sh -c 'rm ", "the same"},
 	{"kubectl -n kube-system delete pod -l app.kubernetes.io/component=ovn-central", "the same"},

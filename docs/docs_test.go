@@ -104,7 +104,7 @@ func TestPaths(t *testing.T) {
 }
 
 // foreignFlags belong to other programs.
-var foreignFlags = []string{"--service-cluster-ip-range"}
+var foreignFlags = []string{"--service-cluster-ip-range", "--node-ip", "--set"}
 
 // TestFlags shows that every flag which is named in the text is one of Heddle's programs.
 func TestFlags(t *testing.T) {
@@ -152,8 +152,8 @@ func TestMetrics(t *testing.T) {
 
 // TestKeys shows that annotations, labels and finalizers are written as in the API.
 func TestKeys(t *testing.T) {
-	code := source(t, "crds/v1/annotations.go", "controller/decide/ledger.go", "ovs/nb/columns.go", "ovs/nb/commit.go")
-	known := find(`"((?:kubeovn\.io|heddle\.dev|heddle-)[-a-z_/]+)"`, code)
+	code := source(t, "crds/v1/annotations.go", "crds/v1/loadbalancer.go", "daemon/lease.go", "controller/decide/ledger.go", "ovs/nb/columns.go", "ovs/nb/commit.go")
+	known := find(`"((?:kubeovn\.io|heddle\.dev|heddle-)[-a-z0-9_/]+)"`, code)
 	for _, name := range find(`AnnotationPrefix \+ "([-a-z_]+)"`, code) {
 		known = append(known, "ovn.kubernetes.io/"+name)
 	}

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -34,6 +35,8 @@ var builtin = map[string]func() any{
 	"DaemonSet":     func() any { return &appsv1.DaemonSet{} },
 	"Service":       func() any { return &corev1.Service{} },
 	"EndpointSlice": func() any { return &discoveryv1.EndpointSlice{} },
+	"ServiceCIDR":   func() any { return &networkingv1.ServiceCIDR{} },
+	"NetworkPolicy": func() any { return &networkingv1.NetworkPolicy{} },
 }
 
 // TestManifests shows that every manifest is accepted as its kind, without a field that the kind does not have.

@@ -146,7 +146,7 @@ func TestPolicyWork(t *testing.T) {
 		events []event
 		want   work
 	}{
-		{"a policy: 2 ACLs; its group with 4 ACLs and a list of all six, the peers' two sets", []event{putPolicy(0, 0, from(peers, web...))}, work{3, 1, 10}},
+		{"a policy: 2 ACLs; its group with 5 ACLs and a list of all seven, the peers' two sets", []event{putPolicy(0, 0, from(peers, web...))}, work{3, 1, 11}},
 		{"another one for the same Pods: 2 ACLs, no drop again", []event{putPolicy(0, 1, from(state.Selector{Namespace: "ns0"}, web...))}, work{2, 1, 5}},
 		{"a Pod that it isolates and that is a peer", []event{putPodIP(0, 50, 0, 99), putLabelled(0, 50, "app=web")}, work{3, 1, 4}},
 		{"a relabelled Pod is isolated no more", []event{putLabelled(0, 50, "app=x")}, work{2, 1, 1}},
@@ -154,7 +154,7 @@ func TestPolicyWork(t *testing.T) {
 		{"a policy says something else: two ACLs for two, other peers", []event{putPolicy(0, 1, from(peers, web...))}, work{2, 1, 6}},
 		{"one of two goes, the drops stay", []event{remove(putPolicy(0, 1, state.NetworkPolicy{}))}, work{1, 1, 1}},
 		{"the last one goes, and all with it", []event{remove(putPolicy(0, 0, state.NetworkPolicy{}))}, work{3, 1, 3}},
-		{"a named port that nobody has", []event{putPolicy(0, 2, named("http"))}, work{2, 1, 5}},
+		{"a named port that nobody has", []event{putPolicy(0, 2, named("http"))}, work{2, 1, 6}},
 		{"a Pod has it", []event{putLabelled(0, 1, "app=web", "port/tcp/http=8080")}, work{3, 1, 3}},
 		{"another Pod with the same number", []event{putLabelled(0, 2, "app=web", "port/tcp/http=8080")}, work{2, 1, 1}},
 	} {
@@ -177,8 +177,8 @@ func TestManyPoliciesShareTheirGroup(t *testing.T) {
 	}
 	g.drain()
 	group := nb.Owner{Kind: state.KindGroup, Key: "ns0:"}
-	if n := len(g.session.conn.Owned(group)); n != 5 {
-		t.Errorf("the group of 1000 policies has %d rows, want a port group and 4 ACLs", n)
+	if n := len(g.session.conn.Owned(group)); n != 6 {
+		t.Errorf("the group of 1000 policies has %d rows, want a port group and 5 ACLs", n)
 	}
 }
 
@@ -203,19 +203,19 @@ func TestHeldPoliciesStayIsolating(t *testing.T) {
 	fresh.watchBirths(&born)
 	fresh.drain()
 	group := nb.Owner{Kind: state.KindGroup, Key: "ns0:"}
-	if n := len(fresh.session.conn.Owned(group)); fresh.held.Removals == 0 || n != 5 {
-		t.Errorf("%d removals are held, the group has %d rows, want 5", fresh.held.Removals, n)
+	if n := len(fresh.session.conn.Owned(group)); fresh.held.Removals == 0 || n != 6 {
+		t.Errorf("%d removals are held, the group has %d rows, want 6", fresh.held.Removals, n)
 	}
 	fresh.events([]event{putPodIP(0, 6, 0, 26), putLabelled(0, 6)})
 	fresh.drain()
-	if n := len(fresh.session.conn.Owned(group)); n != 5 {
-		t.Errorf("after a Pod has come the group has %d rows, want 5", n)
+	if n := len(fresh.session.conn.Owned(group)); n != 6 {
+		t.Errorf("after a Pod has come the group has %d rows, want 6", n)
 	}
 	fresh.after = nil
 	fresh.session.letGo()
 	fresh.drain()
-	if n := len(fresh.session.conn.Owned(group)); n != 4 {
-		t.Errorf("after the release the group has %d rows, want 4", n)
+	if n := len(fresh.session.conn.Owned(group)); n != 5 {
+		t.Errorf("after the release the group has %d rows, want 5", n)
 	}
 	fresh.converged("after the release")
 }
