@@ -51,7 +51,7 @@ unit: dist dist/root ## All but the sandbox, a few minutes
 	$(GOTEST) $$(go list ./... | grep -v /e2e)
 
 e2e: dist bin image ## On the sandbox
-	$(GOTEST) -count=1 -timeout 30m ./e2e/...
+	$(GOTEST) -count=1 -timeout 60m -parallel 3 ./e2e/...
 
 # Go before 1.27 may call the end of the time a failure: "context deadline exceeded", go.dev/issue/75804.
 fuzz: export GOTOOLCHAIN = go1.27.1

@@ -126,9 +126,9 @@ func probeScript(ends []end, questions []question, from int, v6 bool) string {
 		var command string
 		switch q.protocol {
 		case "tcp":
-			command = fmt.Sprintf(`curl -g -s -S -m 5 -w ' ' http://%[1]s/hostname http://%[1]s/clientip`, target)
+			command = fmt.Sprintf(`curl -g -s -S -m 2 -w ' ' http://%[1]s/hostname http://%[1]s/clientip`, target)
 		case "udp":
-			command = fmt.Sprintf(`curl -g -s -S -m 5 'http://127.0.0.1:%d/dial?protocol=udp&request=hostname&tries=1&host=%s&port=%d'`,
+			command = fmt.Sprintf(`curl -g -s -S -m 2 'http://127.0.0.1:%d/dial?protocol=udp&request=hostname&tries=1&host=%s&port=%d'`,
 				ends[from].port, address, to.port)
 		case "icmp":
 			command = fmt.Sprintf(`ping -n -q -c 1 -W 5 %s >/dev/null && echo ok`, address)

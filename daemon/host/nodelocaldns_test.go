@@ -21,7 +21,7 @@ func TestNodeLocalDNS(t *testing.T) {
 		}
 	}
 	r.lines("", `
-		ip link add nodelocaldns type dummy
+		ip link add nodelocaldns type bridge
 		ip link set nodelocaldns up
 		ip addr add 169.254.20.10/32 dev nodelocaldns
 		ip addr add fd00:10:254::10/128 dev nodelocaldns nodad`)
