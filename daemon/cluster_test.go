@@ -109,14 +109,6 @@ func (c *cluster) annotate(kind, namespace, name string, annotations map[string]
 	}
 }
 
-// unfinalize takes the finalizers off an object.
-func (c *cluster) unfinalize(kind, name string) {
-	c.t.Helper()
-	if _, err := c.of(kind, "").Patch(c.ctx(), name, types.MergePatchType, []byte(`{"metadata": {"finalizers": null}}`), metav1.PatchOptions{}); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
 // until watches one object until it is as wanted.
 func (c *cluster) until(kind, namespace, name string, ok func(*unstructured.Unstructured) bool) {
 	c.t.Helper()

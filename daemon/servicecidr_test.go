@@ -18,8 +18,6 @@ func TestServiceCIDRs(t *testing.T) {
 	if err := w.cluster.of("ServiceCIDR", "").Delete(w.cluster.ctx(), "more", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	// In a cluster, kube-controller-manager does so when no Service has an address of it.
-	w.cluster.unfinalize("ServiceCIDR", "more")
 	w.untilRoute(t, "10.98.0.0/24", false)
 	w.untilRoute(t, "10.96.0.0/16", true)
 }

@@ -56,23 +56,23 @@ func loadBalancerOptions(protocol string) map[string]string {
 	return options
 }
 
-// selectionFields are what chooses the endpoint of a new connection (ovn-nb(5), Load_Balancer selection_fields): the client's address and
-// port, or the address alone where the Service wants affinity. Never none: the datapath would then hash, and hand the packet back to the
-// group of endpoints by number; when the endpoints have changed meanwhile, there is no such group, and the packet is lost
+// selectionFields are what chooses the endpoint of a new connection (ovn-nb(5), Load_Balancer selection_fields): the client's port, or its
+// address where the Service wants affinity. Never none: the datapath would then hash, and hand the packet back to the group of endpoints
+// by number; when the endpoints have changed meanwhile, there is no such group, and the packet is lost
 // (docs/decisions/0009-flows-change-under-load.md).
 //
 // The option affinity_timeout would forget a client after a time, but OVN drops the packet by which it learns one (ovn-northd(8), "LB
 // affinity learn"), and with it a client's first connection (docs/decisions/0011-affinity.md).
 func selectionFields(obj *state.Service) []db.LoadBalancerSelectionFields {
+	if !obj.Affinity {
+		return []db.LoadBalancerSelectionFields{db.LoadBalancerSelectionFieldsTpSrc}
+	}
 	var fields []db.LoadBalancerSelectionFields
 	if slices.ContainsFunc(obj.VIPs, netip.Addr.Is4) {
 		fields = append(fields, db.LoadBalancerSelectionFieldsIPSrc)
 	}
 	if slices.ContainsFunc(obj.VIPs, netip.Addr.Is6) {
 		fields = append(fields, db.LoadBalancerSelectionFieldsIpv6Src)
-	}
-	if !obj.Affinity {
-		fields = append(fields, db.LoadBalancerSelectionFieldsTpSrc)
 	}
 	return fields
 }
