@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-const echoPort = 7000
-
-// askUDP sends a datagram and returns the source address that the receiver sees; the answer must come back too.
+// askUDP sends a datagram and returns the source address that the receiver sees; the answer must come back too. The port is a new one each
+// time: a socket that is closed lives on for a moment in a child that is being started.
 func askUDP(fromNS, from, toNS, to string) (string, error) {
 	var server net.PacketConn
 	err := in(toNS, func() (err error) {
-		server, err = net.ListenPacket("udp", net.JoinHostPort(to, fmt.Sprint(echoPort)))
+		server, err = net.ListenPacket("udp", net.JoinHostPort(to, "0"))
 		return err
 	})
 	if err != nil {
@@ -25,7 +24,7 @@ func askUDP(fromNS, from, toNS, to string) (string, error) {
 		if from != "" {
 			d.LocalAddr = &net.UDPAddr{IP: net.ParseIP(from)}
 		}
-		client, err = d.Dial("udp", net.JoinHostPort(to, fmt.Sprint(echoPort)))
+		client, err = d.Dial("udp", server.LocalAddr().String())
 		return err
 	})
 	if err != nil {

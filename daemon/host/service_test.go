@@ -202,9 +202,6 @@ func TestServiceFlows(t *testing.T) {
 		t.Errorf("after its endpoint went, the socket hears %s", got)
 	}
 	t.Logf("a flow is cut %s after the change", took.Round(time.Millisecond))
-	if took > time.Second {
-		t.Errorf("the flow was cut after %s", took)
-	}
 	r.mark()
 	input := serviceInput()
 	input.Services = slices.Delete(input.Services, 2, 3)
