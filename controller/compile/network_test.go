@@ -126,6 +126,12 @@ func (n *network) send(h host, dst netip.Addr, neighbour string) ovstest.Trace {
 	if !ok {
 		n.t.Fatalf("%s has no address of the family of %s", h.port, dst)
 	}
+	return n.sendFrom(h, src, dst, neighbour, "udp.dst == 53")
+}
+
+// sendFrom is send from an address that the host forwards for, and with the protocol in words of OVN.
+func (n *network) sendFrom(h host, src, dst netip.Addr, neighbour, protocol string) ovstest.Trace {
+	n.t.Helper()
 	mac := neighbour
 	if gateway, outside := h.subnet.gatewayTo(dst); outside {
 		mac = n.gatewayMAC(h, gateway)
@@ -133,8 +139,8 @@ func (n *network) send(h host, dst netip.Addr, neighbour string) ovstest.Trace {
 	if mac == "" {
 		mac = "0a:58:ff:ff:ff:ff"
 	}
-	return n.from(h.node).Ask(fmt.Sprintf(`inport == %q && eth.src == %s && eth.dst == %s && ip.ttl == 64 && %s.src == %s && %[4]s.dst == %[6]s && udp.dst == 53`,
-		h.port, h.mac, mac, family(dst), src, dst))
+	return n.from(h.node).Ask(fmt.Sprintf(`inport == %q && eth.src == %s && eth.dst == %s && ip.ttl == 64 && %s.src == %s && %[4]s.dst == %[6]s && %s`,
+		h.port, h.mac, mac, family(dst), src, dst, protocol))
 }
 
 func family(a netip.Addr) string {

@@ -17,9 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newFlows is how often a Tracer takes a packet for the first one of its flow, when it comes to connection tracking; after that
-// the flows are established. The control socket takes no --ct, so the answers are given when the process starts.
-const newFlows = 2000
+// newFlows is how often a Tracer can take a packet for the first one of its flow, when it comes to connection tracking: up to
+// four times a question. After that flows would be established, which Ask notices (used up is what ovn-trace says then). The
+// control socket takes no --ct, so the answers are given when the process starts.
+const (
+	newFlows = 30000
+	usedUp   = "default (use --ct to customize)"
+)
 
 // Tracer answers what becomes of a packet in the network that SB described when the Tracer was made. It is one ovn-trace
 // process for all questions: it reads SB once, and a question through its control socket takes less than a millisecond
@@ -88,6 +92,9 @@ func (t *Tracer) Ask(microflow string) Trace {
 	text, err := control(t.ctl, "trace", "--minimal", microflow)
 	if err != nil {
 		t.tb.Fatalf("ovn-trace %s: %v", microflow, err)
+	}
+	if strings.Contains(text, usedUp) {
+		t.tb.Fatalf("ovn-trace %s: more than %d times through connection tracking; make another Tracer", microflow, newFlows)
 	}
 	return parseTrace(text)
 }
