@@ -191,8 +191,9 @@ func (s *services) repairs() (n float64) {
 	return n
 }
 
-// ofOthers are the writes that the load itself makes, and the API server for its ClusterIPs.
-var ofOthers = []string{"services", "endpointslices", "ipaddresses"}
+// ofOthers are the writes that the load itself makes, and the API server for its ClusterIPs; and the status of Subnets, which is
+// written once more when the rig has begun.
+var ofOthers = []string{"services", "endpointslices", "ipaddresses", "subnets/status"}
 
 // ownWrites lists what somebody else has written, which can only be the controller.
 func (p phase) ownWrites() (list []string) {

@@ -18,9 +18,7 @@ func TestServiceLife(t *testing.T) {
 	r.readySubnet("ovn-default")
 	web := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
-		Spec: corev1.ServiceSpec{
-			Ports: []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}}, InternalTrafficPolicy: ptr.To(corev1.ServiceInternalTrafficPolicyLocal),
-		},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80, Protocol: corev1.ProtocolTCP}}},
 	}
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Namespace: "default", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
@@ -30,7 +28,6 @@ func TestServiceLife(t *testing.T) {
 	r.create(web, slice)
 	vip := web.Spec.ClusterIP + ":80"
 	r.untilVIP("default/web:tcp", vip, "10.16.0.77:8080")
-	r.event("web", "spec.internalTrafficPolicy is not supported yet")
 
 	slice.Endpoints[0].Addresses[0] = "10.16.0.78"
 	r.must(r.client.Update(t.Context(), slice))
