@@ -42,8 +42,9 @@ func TestPodLife(t *testing.T) {
 	}
 
 	// A finished Pod gives its address back; the next Pod gets another one, the released address is the last in the queue.
+	running := web.DeepCopy()
 	web.Status.Phase = corev1.PodSucceeded
-	r.must(r.client.Status().Update(t.Context(), web))
+	r.must(r.client.Status().Patch(t.Context(), web, client.MergeFrom(running)))
 	r.waitGone(ip, &v1.IPList{})
 	if ports := r.ports(); strings.Contains(ports, "web.default") {
 		t.Errorf("the port of a finished Pod is left: %s", ports)

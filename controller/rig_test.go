@@ -257,8 +257,9 @@ func (r *rig) node(name, ip string) {
 	r.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	r.create(node)
+	before := node.DeepCopy() // a patch: the controller may have written to the Node meanwhile
 	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}}
-	r.must(r.client.Status().Update(r.Context(), node))
+	r.must(r.client.Status().Patch(r.Context(), node, client.MergeFrom(before)))
 }
 
 func pod(namespace, name, node string, annotations map[string]string) *corev1.Pod {
