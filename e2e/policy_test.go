@@ -142,11 +142,11 @@ func TestIsolatedFromTheStart(t *testing.T) {
 	client := pod(outside, "client", e.Nodes()[0])
 	e.start(t, client)
 	for i := range 5 {
-		server := withAddress(pod(ns, fmt.Sprintf("server-%d", i), e.Nodes()[i%2]), fmt.Sprintf("10.113.0.%d", 100+i))
+		server := withAddress(pod(ns, fmt.Sprintf("server-%d", i), e.Nodes()[i%2]), fmt.Sprintf("10.143.0.%d", 100+i))
 		asked := make(chan string)
 		go func() {
 			asked <- e.exec(t, client, "sh", "-c", fmt.Sprintf(
-				`n=0; while [ $n -lt 40 ]; do n=$((n+1)); curl -s -m 0.3 http://10.113.0.%d:%d/hostname && echo; done; true`, 100+i, podPort))
+				`n=0; while [ $n -lt 40 ]; do n=$((n+1)); curl -s -m 0.3 http://10.143.0.%d:%d/hostname && echo; done; true`, 100+i, podPort))
 		}()
 		e.start(t, server)
 		if said := <-asked; said != "" {

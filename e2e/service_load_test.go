@@ -252,7 +252,7 @@ func (e *env) drops(t *testing.T) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
 	for _, node := range e.Nodes()[:2] {
-		said := e.run(t, node, "sh", "-c", "ovs-appctl --target=$(ls /var/run/openvswitch/ovs-vswitchd.*.ctl) coverage/show")
+		said := e.run(t, node, "sh", "-c", "ovs-appctl --target=/var/run/openvswitch/ovs-vswitchd.$(cat /var/run/openvswitch/ovs-vswitchd.pid).ctl coverage/show")
 		for _, found := range dropCounter.FindAllStringSubmatch(said, -1) {
 			n, err := strconv.Atoi(found[2])
 			must(t, err)
