@@ -7,12 +7,10 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/containernetworking/plugins/pkg/ns"
-	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -186,33 +184,4 @@ func (e *env) serveIn(t *testing.T, machine string, address netip.AddrPort) {
 			t.Error(err)
 		}
 	})
-}
-
-// TestServiceSCTP runs where the kernel has SCTP, which is what the two ends speak.
-func TestServiceSCTP(t *testing.T) {
-	t.Parallel()
-	e := use(t)
-	probing, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_SCTP)
-	if errors.Is(err, unix.EPROTONOSUPPORT) {
-		t.Skip("this kernel has no SCTP (module sctp)")
-	}
-	must(t, err)
-	must(t, unix.Close(probing))
-	namespace := e.namespace(t, "service-sctp", nil)
-	nodes := e.Nodes()[:2]
-	const port = 8082
-	p := serving(pod(namespace, "server", nodes[0]), "sctp")
-	p.Spec.Containers[0].Args = append(p.Spec.Containers[0].Args, fmt.Sprint("--sctp-port=", port))
-	c := pod(namespace, "client", nodes[1])
-	s := e.service(t, namespace, "sctp", func(s *corev1.ServiceSpec) {
-		s.Ports = []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt(port), Protocol: corev1.ProtocolSCTP}}
-	})
-	e.start(t, p, c)
-	e.balanced(t, s, "sctp", 80, endpointsOf(port, p)...)
-	for _, vip := range vipsOf(s) {
-		url := fmt.Sprintf("http://127.0.0.1:%d/dial?protocol=sctp&request=hostname&tries=%d&host=%s&port=80", podPort, tries, vip)
-		if said := e.exec(t, c, "curl", "-g", "-s", "-S", "-m", "30", url); strings.Count(said, `"server"`) != tries {
-			t.Errorf("of %d questions by SCTP to %s, these were answered: %s", tries, vip, said)
-		}
-	}
 }
