@@ -10,11 +10,11 @@ import (
 	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
-// newClient makes a client that knows these tables; one that the server lacks would keep it from connecting.
-func (cfg Config) newClient(tables []*Table) (client.Client, error) {
+// newClient makes a client that knows these tables; one that the server lacks, or a column, would keep it from connecting.
+func (cfg Config) newClient(tables []served) (client.Client, error) {
 	models := map[string]model.Model{db.NBGlobalTable: &db.NBGlobal{}}
 	for _, t := range tables {
-		models[t.Name] = t.model
+		models[t.Name] = t.clientModel()
 	}
 	dbModel, err := model.NewClientDBModel(db.Schema().Name, models)
 	if err != nil {
@@ -35,7 +35,7 @@ func (cfg Config) newClient(tables []*Table) (client.Client, error) {
 }
 
 // tables asks the server, on a connection of its own, which of our tables it has.
-func (cfg Config) tables(ctx context.Context) ([]*Table, error) {
+func (cfg Config) tables(ctx context.Context) ([]served, error) {
 	cl, err := cfg.newClient(nil)
 	if err != nil {
 		return nil, err
@@ -46,12 +46,5 @@ func (cfg Config) tables(ctx context.Context) ([]*Table, error) {
 	if err := cl.Connect(ctx); err != nil {
 		return nil, fmt.Errorf("connect to northbound database: %w", err)
 	}
-	schema := cl.Schema()
-	var there []*Table
-	for i := range tables {
-		if t := &tables[i]; !t.Late || schema.Table(t.Name) != nil {
-			there = append(there, t)
-		}
-	}
-	return there, nil
+	return serves(cl.Schema()), nil
 }

@@ -54,6 +54,9 @@ type Column struct {
 	// Members marks a set that grows with the cluster. It is changed by mutation: replacing 10,000 members costs the
 	// server and every client 30 times as much (OVSDB has no diff in an update). A table has at most one (members.go).
 	Members bool
+	// Late marks a column that releases of OVN since 22.03 have added. Where it is missing (Conn.Has), only its default may be
+	// wanted.
+	Late bool
 }
 
 // tables is everything that the controller manages in NB. To use a new table or column, add it here and in
@@ -99,6 +102,7 @@ var tables = buildTables([]Table{
 		{Name: "meter"},
 		{Name: "name"},
 		{Name: "options"},
+		{Name: "tier", Late: true},
 	}},
 })
 
@@ -152,14 +156,3 @@ func tableOf(m model.Model) *Table {
 	return t
 }
 
-// monitored lists the columns of the table that the client asks for.
-func (t *Table) monitored() []string {
-	var names []string
-	if t.externalIDs >= 0 {
-		names = append(names, columnExternalIDs)
-	}
-	for _, c := range t.Columns {
-		names = append(names, c.Name)
-	}
-	return names
-}

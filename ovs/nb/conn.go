@@ -38,7 +38,7 @@ const loadTimeout = 2 * time.Minute
 // All methods but Changed and Done belong to one goroutine, the engine's.
 type Conn struct {
 	client  client.Client
-	tables  []*Table // those that the server has
+	tables  []served // those that the server has
 	timeout time.Duration
 	index   *index
 	epoch   string
@@ -86,9 +86,11 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	return c, nil
 }
 
-// Has tells whether the server has the table.
-func (c *Conn) Has(table string) bool {
-	return slices.ContainsFunc(c.tables, func(t *Table) bool { return t.Name == table })
+// Has tells whether the server has the table, and these of its columns.
+func (c *Conn) Has(table string, columns ...string) bool {
+	return slices.ContainsFunc(c.tables, func(t served) bool {
+		return t.Name == table && !slices.ContainsFunc(columns, func(name string) bool { return slices.Contains(t.lacks, name) })
+	})
 }
 
 // load connects and fills the cache and the index. Monitors name their columns: a column that the model lacks would stop
@@ -191,7 +193,8 @@ func (c *Conn) Rescan() Drift {
 	for _, t := range c.tables {
 		for uuid, m := range c.client.Cache().Table(t.Name).RowsShallow() {
 			seen[uuid] = true
-			c.index.put(t, uuid, m, &drift)
+			m = t.whole(m)
+			c.index.put(t.Table, uuid, m, &drift)
 			c.index.share(uuid, m)
 			c.index.forget(uuid)
 		}
@@ -219,9 +222,14 @@ func (c *Conn) model(t *Table, uuid string) model.Model {
 		return nil
 	}
 	if m := cache.Table(t.Name).Row(uuid); m != nil {
-		return m
+		return c.served(t).whole(m)
 	}
 	return nil
+}
+
+func (c *Conn) served(t *Table) served {
+	i := slices.IndexFunc(c.tables, func(s served) bool { return s.Table == t })
+	return c.tables[i]
 }
 
 // Size counts the rows that carry an owner of ours.

@@ -207,3 +207,31 @@ func waitDrift(t *testing.T, conn *nb.Conn, owners ...nb.Owner) {
 		t.Errorf("changed: %v, want %v", seen, owners)
 	}
 }
+
+// TestLateColumn shows that a column which the server may lack is known to be there or not, is written and followed where it is, and
+// that its table works without it.
+func TestLateColumn(t *testing.T) {
+	tiers := variant{"tiers", func(s schema) { s.columns("ACL")["tier"] = map[string]any{"type": "integer"} }}
+	g := owner("group", "g")
+	row := func(tier, priority int) nb.Want {
+		r := acl("a", "g", "ip", priority)
+		r.Model.(*db.ACL).Tier = tier
+		return want(g, group("g"), r)
+	}
+	for name, conn := range map[string]*nb.Conn{
+		"without": dial(t, ovstest.StartServer(t, variants[0].file(t))), "with": dial(t, ovstest.StartServer(t, tiers.file(t))),
+	} {
+		has, tier := name == "with", map[string]int{"with": 2}[name]
+		if conn.Has("ACL", "tier") != has || !conn.Has("ACL", "priority") {
+			t.Errorf("%s: Has(tier) is %v", name, !has)
+		}
+		apply(t, conn, row(tier, 1))
+		check(t, apply(t, conn, row(tier, 2)), "~ @ACL/a priority (group/g)")
+		check(t, apply(t, conn, row(tier, 2)), "")
+		if has {
+			check(t, apply(t, conn, row(1, 2)), "~ @ACL/a tier (group/g)")
+		}
+		conn.Rescan()
+		check(t, apply(t, conn, want(g)), "- @ACL/a (group/g)\n- @Port_Group/g (group/g)")
+	}
+}
