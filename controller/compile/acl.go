@@ -9,6 +9,15 @@ import (
 	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
+// Tiers in which ACLs are looked at, one after the other until one has decided (ovn-nb(5), ACL tier), Kube-OVN's numbers. A server
+// without tiers gets those of one tier alone.
+const (
+	tierGuard    = 0 // what nobody may forbid
+	tierAdmin    = 1
+	tierPolicy   = 2
+	tierBaseline = 3
+)
+
 // Priorities of what isolates Pods, Kube-OVN's numbers.
 const (
 	priorityDrop  = 2000
@@ -18,6 +27,7 @@ const (
 // verdict is what becomes of some traffic to or from the ports of a group. Every kind that filters says what it wants in
 // verdicts; how they are written as ACLs is here alone.
 type verdict struct {
+	tier      int
 	priority  int
 	direction state.Direction
 	subject   string // port group
@@ -37,13 +47,14 @@ const (
 
 // acls writes the verdicts of one owner; the same row twice is one.
 type acls struct {
-	who  nb.Owner
-	out  *Output
-	seen map[string]bool
+	who   nb.Owner
+	out   *Output
+	tiers bool // the server has them
+	seen  map[string]bool
 }
 
-func newACLs(kind, key string, out *Output) *acls {
-	return &acls{nb.Owner{Kind: kind, Key: key}, out, make(map[string]bool)}
+func newACLs(v *state.View, kind, key string, out *Output) *acls {
+	return &acls{nb.Owner{Kind: kind, Key: key}, out, v.Server().Tiers, make(map[string]bool)}
 }
 
 // add wants one ACL for each peer and kind of port. A peer is one address set: what changes of a set that shares its match with
@@ -63,11 +74,11 @@ func (a *acls) row(v verdict, match string) {
 		return
 	}
 	a.seen[id] = true
-	a.out.Row(nb.Row{
-		ID:    id,
-		Model: &db.ACL{Priority: v.priority, Direction: lport[v.direction], Match: match, Action: v.action, Options: stage[v.direction]},
-		In:    []nb.Edge{{Parent: nb.Ref{Table: db.PortGroupTable, ID: v.subject}, Column: "acls"}},
-	})
+	model := &db.ACL{Priority: v.priority, Direction: lport[v.direction], Match: match, Action: v.action, Options: stage[v.direction]}
+	if a.tiers {
+		model.Tier = v.tier
+	}
+	a.out.Row(nb.Row{ID: id, Model: model, In: []nb.Edge{{Parent: nb.Ref{Table: db.PortGroupTable, ID: v.subject}, Column: "acls"}}})
 }
 
 func conjunction(terms ...string) string {

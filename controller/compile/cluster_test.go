@@ -12,6 +12,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	"sigs.k8s.io/yaml"
 
 	"github.com/heddle-net/heddle/controller/compile"
@@ -94,6 +96,15 @@ var parsers = map[string]func([]byte) (object, error){
 	}),
 	"NetworkPolicy": parser(func(s *state.Store, o *networkingv1.NetworkPolicy) {
 		put(s.Policies, o.Namespace+"/"+o.Name, feed.NetworkPolicy(o))
+	}),
+	"AdminNetworkPolicy": parser(func(s *state.Store, o *v1alpha1.AdminNetworkPolicy) {
+		put(s.AdminPolicies, o.Name, feed.AdminNetworkPolicy(o))
+	}),
+	"BaselineAdminNetworkPolicy": parser(func(s *state.Store, o *v1alpha1.BaselineAdminNetworkPolicy) {
+		put(s.BaselinePolicies, o.Name, feed.BaselineAdminNetworkPolicy(o))
+	}),
+	"ClusterNetworkPolicy": parser(func(s *state.Store, o *v1alpha2.ClusterNetworkPolicy) {
+		put(s.ClusterPolicies, o.Name, feed.ClusterNetworkPolicy(o))
 	}),
 	"IP": parser(func(s *state.Store, o *v1.IP) { put(s.IPs, o.Name, feed.IP(o)) }),
 }

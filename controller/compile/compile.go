@@ -18,6 +18,10 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 	state.KindPod:     pod,
 	state.KindGroup:   group,
 
+	state.KindAdminPolicy:    clusterPolicy(state.KindAdminPolicy),
+	state.KindBaselinePolicy: clusterPolicy(state.KindBaselinePolicy),
+	state.KindClusterPolicy:  clusterPolicy(state.KindClusterPolicy),
+
 	state.KindServiceCIDR:  serviceCIDR,
 	state.KindSwitchLBRule: slr,
 }

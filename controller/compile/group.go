@@ -16,24 +16,26 @@ func group(v *state.View, key string, out *Output) {
 		}
 		out.Row(row)
 	}
-	a := newACLs(state.KindGroup, key, out)
+	a, ports := newACLs(v, state.KindGroup, key, out), state.SetName(state.Ports, key)
+	if v.Guarded(key) {
+		a.add(guard(ports))
+	}
 	for _, direction := range v.Isolated(key) {
-		isolate(a, state.SetName(state.Ports, key), direction)
+		a.add(verdict{
+			tier: tierPolicy, priority: priorityDrop, direction: direction, subject: ports,
+			peers: []string{anyPeer}, ports: []string{anyTraffic}, action: db.ACLActionDrop,
+		})
 	}
 }
 
-// isolate drops what nobody allows. Two things no policy can forbid (NetworkPolicySpec): what a Pod's own node sends to it, as
-// kubelet does for probes, and what a Pod sends to itself. The latter is seen when it goes through a Service, by the flag that lets a
-// packet out of the port it came from; it never leaves the pipeline that egress is judged in.
-func isolate(a *acls, ports string, direction state.Direction) {
-	a.add(verdict{
-		priority: priorityDrop, direction: direction, subject: ports, peers: []string{anyPeer}, ports: []string{anyTraffic}, action: db.ACLActionDrop,
-	})
-	if direction == state.Ingress {
-		a.add(verdict{
-			priority: priorityAllow, direction: direction, subject: ports, peers: []string{fromOwnNode4, fromOwnNode6, fromItself},
-			ports: []string{anyTraffic}, action: db.ACLActionAllowRelated,
-		})
+// guard lets through what no policy can forbid (NetworkPolicySpec): what a Pod's own node sends to it, as kubelet does for probes, and
+// what a Pod sends to itself. The latter is seen when it goes through a Service, by the flag that lets a packet out of the port it
+// came from; it never leaves the pipeline that egress is judged in. Beside that the rows make the Pod's switch follow connections,
+// so that answers are let through where only new connections are dropped (ovn-nb(5), ACL action allow-related).
+func guard(ports string) verdict {
+	return verdict{
+		tier: tierGuard, priority: priorityAllow, direction: state.Ingress, subject: ports, peers: []string{fromOwnNode4, fromOwnNode6, fromItself},
+		ports: []string{anyTraffic}, action: db.ACLActionAllowRelated,
 	}
 }
 

@@ -23,7 +23,7 @@ type near struct {
 }
 
 func newNear(v *state.View, obj *state.Service, out *Output) *near {
-	n := &near{view: v, obj: obj, nowhere: make(map[string]string), none: !v.Templates()}
+	n := &near{view: v, obj: obj, nowhere: make(map[string]string), none: !v.Server().Templates}
 	if !n.none {
 		return n
 	}

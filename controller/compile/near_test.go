@@ -43,7 +43,7 @@ endpoints:
 `, "FIELDS", fields)) {
 			put(s)
 		}
-		s.SetTemplates(templates)
+		s.SetServer(state.Server{Templates: templates})
 		return text(s)
 	}
 	want, _ := compiled(plain, true)

@@ -15,7 +15,7 @@ import (
 // whose variants are for this node. They depend on no endpoint, only on which Services there are and what these prefer.
 func place(v *state.View, name string, out *Output) {
 	obj := v.Place(name)
-	if obj == nil || obj.Chassis == "" || !v.Templates() {
+	if obj == nil || obj.Chassis == "" || !v.Server().Templates {
 		return
 	}
 	variables := make(map[string]string)

@@ -22,50 +22,58 @@ func networkPolicy(v *state.View, key string, out *Output) {
 	for _, text := range obj.Invalid {
 		out.Problem(ReasonInvalid, "%s", text)
 	}
-	t := &translation{v, obj, newACLs(state.KindPolicy, key, out)}
+	t := &translation{view: v, pods: obj.Pods, acls: newACLs(v, state.KindPolicy, key, out)}
 	for direction, isolates := range obj.Isolates {
 		if isolates {
 			v.Isolate(obj.Pods, state.Direction(direction))
 		}
 	}
 	for i := range obj.Rules {
-		t.rule(i)
+		t.add(&rule{Rule: &obj.Rules[i], number: i, verdict: verdict{tier: tierPolicy, priority: priorityAllow, action: db.ACLActionAllowRelated}})
 	}
 }
 
-// translation is of one policy into ACLs.
+// translation is of the rules of one policy into ACLs.
 type translation struct {
-	view   *state.View
-	policy *state.NetworkPolicy
-	acls   *acls
+	view *state.View
+	pods state.Selector
+	acls *acls
 }
 
-// rule allows its peers on its ports. The name of a port is a rule of its own for each number that Pods give to it.
-func (t *translation) rule(i int) {
-	r := &t.policy.Rules[i]
-	ports := portMatches(r)
-	if len(ports) > 0 {
-		t.allow(r.Direction, t.policy.Pods, t.peers(i, nil), ports)
+// rule is one of them.
+type rule struct {
+	*state.Rule
+	number int
+	// addresses are ones of the other side that the rule does not name itself.
+	addresses []netip.Prefix
+	verdict   verdict // without subject, peers and ports
+}
+
+// add decides about a rule's peers on its ports. The name of a port is a rule of its own for each number that Pods give to it.
+func (t *translation) add(r *rule) {
+	if ports := portMatches(r.Rule); len(ports) > 0 {
+		t.decide(r, t.pods, t.peers(r, nil), ports)
 	}
 	for _, p := range r.Ports {
 		if p.Name != "" {
-			t.named(i, p)
+			t.named(r, p)
 		}
 	}
 }
 
-func (t *translation) allow(d state.Direction, subject state.Selector, peers, ports []string) {
-	if len(peers) > 0 {
-		t.acls.add(verdict{
-			priority: priorityAllow, direction: d, subject: t.view.Group(subject, state.Ports), peers: peers, ports: ports, action: db.ACLActionAllowRelated,
-		})
+func (t *translation) decide(r *rule, subject state.Selector, peers, ports []string) {
+	if len(peers) == 0 {
+		return
 	}
+	v := r.verdict
+	v.direction, v.subject, v.peers, v.ports = r.Direction, t.view.Group(subject, state.Ports), peers, ports
+	t.acls.add(v)
 }
 
-// named allows a named port: of the policy's Pods for what comes in, of the peers for what goes out. Addresses that are no Pod's have
-// no names of ports.
-func (t *translation) named(i int, p state.PortRange) {
-	r, ns := &t.policy.Rules[i], t.policy.Namespace
+// named decides about a named port: of the policy's Pods for what comes in, of the peers for what goes out. Addresses that are no Pod's
+// have no names of ports.
+func (t *translation) named(r *rule, p state.PortRange) {
+	ns := t.pods.Namespace
 	if r.Direction == state.Egress {
 		ns = ""
 	}
@@ -73,9 +81,9 @@ func (t *translation) named(i int, p state.PortRange) {
 		has := state.Requirement{Key: state.PortLabel(p.Protocol, p.Name), Values: []string{fmt.Sprint(number)}}
 		port := []string{fmt.Sprintf("%s.dst == %d", p.Protocol, number)}
 		if r.Direction == state.Ingress {
-			t.allow(r.Direction, narrowed(t.policy.Pods, has), t.peers(i, nil), port)
+			t.decide(r, narrowed(t.pods, has), t.peers(r, nil), port)
 		} else {
-			t.allow(r.Direction, t.policy.Pods, t.peers(i, &has), port)
+			t.decide(r, t.pods, t.peers(r, &has), port)
 		}
 	}
 }
@@ -86,11 +94,10 @@ func narrowed(s state.Selector, by state.Requirement) state.Selector {
 }
 
 // peers are the matches of a rule's other side, of those Pods alone that satisfy a requirement if there is one.
-func (t *translation) peers(i int, only *state.Requirement) (matches []string) {
-	r := &t.policy.Rules[i]
+func (t *translation) peers(r *rule, only *state.Requirement) (matches []string) {
 	switch {
 	case only != nil && r.Anybody:
-		return t.pods(r.Direction, narrowed(state.Selector{}, *only))
+		return t.podPeers(r.Direction, narrowed(state.Selector{}, *only))
 	case r.Anybody:
 		return []string{anyPeer}
 	}
@@ -98,16 +105,16 @@ func (t *translation) peers(i int, only *state.Requirement) (matches []string) {
 		if only != nil {
 			selector = narrowed(selector, *only)
 		}
-		matches = append(matches, t.pods(r.Direction, selector)...)
+		matches = append(matches, t.podPeers(r.Direction, selector)...)
 	}
-	if only == nil && len(r.Blocks) > 0 {
-		matches = append(matches, t.blocks(i)...)
+	if only == nil {
+		matches = append(matches, t.blocks(r)...)
 	}
 	return matches
 }
 
-// pods matches the Pods of a group by their addresses.
-func (t *translation) pods(d state.Direction, selector state.Selector) []string {
+// podPeers matches the Pods of a group by their addresses.
+func (t *translation) podPeers(d state.Direction, selector state.Selector) []string {
 	return []string{
 		inSet(d, "ip4", t.view.Group(selector, state.IPv4)),
 		inSet(d, "ip6", t.view.Group(selector, state.IPv6)),
@@ -118,19 +125,18 @@ func (t *translation) pods(d state.Direction, selector state.Selector) []string 
 const inline = 8
 
 // blocks matches the addresses that a rule names. Nothing compares with "not equal": an exception is taken out of its range here.
-func (t *translation) blocks(i int) (matches []string) {
-	r := &t.policy.Rules[i]
-	var prefixes []netip.Prefix
+func (t *translation) blocks(r *rule) (matches []string) {
+	prefixes := slices.Clone(r.addresses)
 	for _, b := range r.Blocks {
 		prefixes = append(prefixes, without(b.Prefix, b.Except)...)
 	}
-	if r.Direction == state.Ingress {
-		prefixes = t.withNodes(r, prefixes)
+	if r.Direction == state.Ingress && len(r.Blocks) > 0 {
+		prefixes = t.withNodes(r.Rule, prefixes)
 	}
 	for _, family := range []string{"ip4", "ip6"} {
 		list := merge(slices.DeleteFunc(slices.Clone(prefixes), func(p netip.Prefix) bool { return p.Addr().Is4() != (family == "ip4") }))
 		if len(list) > 0 {
-			matches = append(matches, t.addresses(i, family, list))
+			matches = append(matches, t.addresses(r, family, list))
 		}
 	}
 	return matches
@@ -174,8 +180,7 @@ func (t *translation) nodes() iter.Seq2[netip.Addr, netip.Addr] {
 }
 
 // addresses matches prefixes of a family.
-func (t *translation) addresses(i int, family string, list []netip.Prefix) string {
-	d := t.policy.Rules[i].Direction
+func (t *translation) addresses(r *rule, family string, list []netip.Prefix) string {
 	if list[0].Bits() == 0 {
 		return family
 	}
@@ -183,7 +188,7 @@ func (t *translation) addresses(i int, family string, list []netip.Prefix) strin
 	for i, p := range list {
 		texts[i] = prefixText(p)
 	}
-	field := family + "." + sides[d]
+	field := family + "." + sides[r.Direction]
 	switch {
 	case len(list) == 1:
 		return field + " == " + texts[0]
@@ -191,9 +196,9 @@ func (t *translation) addresses(i int, family string, list []netip.Prefix) strin
 		return field + " == {" + strings.Join(texts, ", ") + "}"
 	}
 	kind := map[bool]state.SetKind{true: state.IPv4, false: state.IPv6}[family == "ip4"]
-	set := state.SetName(kind, fmt.Sprintf("%s %d", t.acls.who, i))
+	set := state.SetName(kind, fmt.Sprintf("%s %d", t.acls.who, r.number))
 	t.acls.out.Row(nb.Row{ID: set, Model: &db.AddressSet{Name: set, Addresses: texts}})
-	return inSet(d, family, set)
+	return inSet(r.Direction, family, set)
 }
 
 // prefixText prints a single address without its length, as OVN does.

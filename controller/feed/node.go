@@ -12,14 +12,20 @@ import (
 
 // Node converts a Node. Addresses that cannot be read, or that mean something on that node only (with a zone), are left out.
 func Node(obj *corev1.Node) *state.Node {
-	n := &state.Node{Name: obj.Name}
+	return &state.Node{
+		Name: obj.Name, Labels: state.LabelsOf(obj.Labels),
+		InternalIPs: nodeAddresses(obj, corev1.NodeInternalIP), ExternalIPs: nodeAddresses(obj, corev1.NodeExternalIP),
+	}
+}
+
+func nodeAddresses(obj *corev1.Node, kind corev1.NodeAddressType) (list []netip.Addr) {
 	for _, a := range obj.Status.Addresses {
 		ip, err := netip.ParseAddr(a.Address)
-		if a.Type == corev1.NodeInternalIP && err == nil && ip.Zone() == "" && !slices.Contains(n.InternalIPs, ip.Unmap()) {
-			n.InternalIPs = append(n.InternalIPs, ip.Unmap())
+		if a.Type == kind && err == nil && ip.Zone() == "" && !slices.Contains(list, ip.Unmap()) {
+			list = append(list, ip.Unmap())
 		}
 	}
-	return n
+	return list
 }
 
 // Place converts what a Node says about where it is.

@@ -22,9 +22,11 @@ const (
 	IPv4                 // Address_Set: their IPv4 addresses
 	IPv6                 // Address_Set: their IPv6 addresses
 	setKinds
-	// Of no set, but asked for in the same way: that the Pods are isolated in a Direction.
+	// Of no set, but asked for in the same way: that the Pods are isolated in a Direction, and that something else may drop what
+	// comes to them or from them.
 	isolated = setKinds
-	asks     = isolated + SetKind(Directions)
+	guarded  = isolated + SetKind(Directions)
+	asks     = guarded + 1
 )
 
 // setPrefixes begin the names of the sets. OVN derives names of its own from that of a port group, <name>_ip4 and _ip6.
@@ -281,9 +283,23 @@ func (v *View) Sets(key string) (sets []GroupSet) {
 // Isolate lets nothing through to (or from) the Pods that a selector chooses but what others allow, and returns the name of
 // their port group. It holds for as long as some owner's last compilation has asked, and is there once however many ask.
 func (v *View) Isolate(selector Selector, direction Direction) string {
-	name := v.Group(selector, Ports)
+	name := v.Guard(selector)
 	v.record(read{groupSets, uint8(isolated) + uint8(direction), selector.canonical().String()})
 	return name
+}
+
+// Guard keeps what no rule may drop for the Pods that a selector chooses, and returns the name of their port group. Who drops anything
+// asks for it.
+func (v *View) Guard(selector Selector) string {
+	name := v.Group(selector, Ports)
+	v.record(read{groupSets, uint8(guarded), selector.canonical().String()})
+	return name
+}
+
+// Guarded tells whether somebody has asked for that.
+func (v *View) Guarded(key string) bool {
+	g := v.store.groups.byKey[key]
+	return g != nil && g.asked[guarded]
 }
 
 // Isolated lists the directions in which the Pods of a group are isolated.

@@ -63,10 +63,13 @@ type Node struct {
 	Name string
 	// InternalIPs are the node's own addresses, as the kubelet reports them.
 	InternalIPs []netip.Addr
+	// ExternalIPs are the others that the kubelet reports.
+	ExternalIPs []netip.Addr
+	Labels      Labels
 }
 
 func (n *Node) equal(o *Node) bool {
-	return n.Name == o.Name && slices.Equal(n.InternalIPs, o.InternalIPs)
+	return n.Name == o.Name && n.Labels == o.Labels && slices.Equal(n.InternalIPs, o.InternalIPs) && slices.Equal(n.ExternalIPs, o.ExternalIPs)
 }
 
 // Port is the name of the node's port and of its IP object.

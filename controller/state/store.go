@@ -17,8 +17,12 @@ const (
 	KindPlace   = "place"
 	KindService = "service"
 	KindPolicy  = "networkpolicy"
-	KindPod     = "pod"
-	KindGroup   = "group"
+	// Those of the cluster's administrator are one Table each, of one type.
+	KindAdminPolicy    = "adminnetworkpolicy"
+	KindBaselinePolicy = "baselineadminnetworkpolicy"
+	KindClusterPolicy  = "clusternetworkpolicy"
+	KindPod            = "pod"
+	KindGroup          = "group"
 
 	KindServiceCIDR = "servicecidr"
 	// KindSwitchLBRule is short: kubectl's users write slr, too.
@@ -42,6 +46,9 @@ const (
 	switchLBRules
 	ruleServices
 	policies
+	adminPolicies
+	baselinePolicies
+	clusterPolicies
 	namedPorts
 )
 
@@ -75,9 +82,11 @@ type Store struct {
 	RuleServices  *Table[RuleService]
 
 	Policies *Table[NetworkPolicy]
+	// AdminPolicies, BaselinePolicies and ClusterPolicies have what the three kinds of policy.networking.k8s.io say.
+	AdminPolicies, BaselinePolicies, ClusterPolicies *Table[ClusterPolicy]
 
 	config  Config
-	lacking bool // see SetTemplates
+	server  Server // see SetServer
 	mu      sync.Mutex
 	readers map[read]*readers
 	reads   map[nb.Owner][]read
@@ -95,7 +104,7 @@ type read struct {
 
 // New returns an empty store.
 func New(config Config) *Store {
-	s := &Store{config: config, readers: make(map[read]*readers), reads: make(map[nb.Owner][]read), queue: newQueue(), groups: newGroups(), numbers: make(portNumbers)}
+	s := &Store{config: config, server: Server{Templates: true, Tiers: true}, readers: make(map[read]*readers), reads: make(map[nb.Owner][]read), queue: newQueue(), groups: newGroups(), numbers: make(portNumbers)}
 	s.Vpcs = newTable(s, vpcs, KindVpc, (*Vpc).equal)
 	s.Subnets = newTable(s, subnets, KindSubnet, (*Subnet).equal, func(s *Subnet) string { return s.Vpc })
 	s.Nodes = newTable(s, nodes, KindNode, (*Node).equal, func(*Node) string { return "" })
@@ -109,6 +118,9 @@ func New(config Config) *Store {
 	s.Services.indexByAll(func(s *Service) []string { return texts(s.VIPs) })
 	s.addSwitchLBRules()
 	s.Policies = newTable(s, policies, KindPolicy, (*NetworkPolicy).equal)
+	s.AdminPolicies = newTable(s, adminPolicies, KindAdminPolicy, (*ClusterPolicy).equal)
+	s.BaselinePolicies = newTable(s, baselinePolicies, KindBaselinePolicy, (*ClusterPolicy).equal)
+	s.ClusterPolicies = newTable(s, clusterPolicies, KindClusterPolicy, (*ClusterPolicy).equal)
 	s.Pods.moved, s.Namespaces.moved, s.IPs.moved = s.podMoved, s.namespaceMoved, s.ipMoved
 	return s
 }
@@ -116,12 +128,18 @@ func New(config Config) *Store {
 // Config returns what New was given.
 func (s *Store) Config() Config { return s.config }
 
-// SetTemplates says whether the database that is written to has the table Chassis_Template_Var; it is taken to have it before.
-// Whoever calls it has everything compiled again.
-func (s *Store) SetTemplates(there bool) {
+// Server is what the database that is written to can hold.
+type Server struct {
+	Templates bool // Chassis_Template_Var (OVN 22.12): what differs from node to node
+	Tiers     bool // ACL.tier (OVN 23.06)
+}
+
+// SetServer says what the database that is written to can hold; it is taken for one that can hold everything before. Whoever calls it
+// has everything compiled again.
+func (s *Store) SetServer(server Server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lacking = !there
+	s.server = server
 }
 
 // nearIndex is the value of a Service in its index.
@@ -158,6 +176,11 @@ func (s *Store) Owners() []nb.Owner {
 	}
 	for _, key := range s.Policies.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPolicy, Key: key})
+	}
+	for _, table := range s.clusterPolicyTables() {
+		for _, key := range table.Keys() {
+			owners = append(owners, nb.Owner{Kind: table.kind, Key: key})
+		}
 	}
 	for _, key := range s.Pods.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})
@@ -327,8 +350,8 @@ func (v *View) Service(key string) *Service { return v.store.Services.get(v, key
 // ServicesNear lists the Services whose clients may reach different endpoints on different nodes.
 func (v *View) ServicesNear() []*Service { return v.store.Services.by(v, 0, nearIndex(true)) }
 
-// Templates tells whether the database can hold what differs from node to node.
-func (v *View) Templates() bool { return !v.store.lacking }
+// Server is what the database can hold.
+func (v *View) Server() Server { return v.store.server }
 
 // EndpointSlicesOf lists the EndpointSlices of a Service, namespace/name.
 func (v *View) EndpointSlicesOf(service string) []*EndpointSlice {
@@ -348,3 +371,17 @@ func (v *View) ServiceCIDRs() []*ServiceCIDR {
 
 // NetworkPolicy returns the NetworkPolicy with that namespace/name, nil when there is none.
 func (v *View) NetworkPolicy(key string) *NetworkPolicy { return v.store.Policies.get(v, key) }
+
+// ClusterPolicy returns the policy of a kind and name, nil when there is none.
+func (v *View) ClusterPolicy(kind, name string) *ClusterPolicy {
+	for _, table := range v.store.clusterPolicyTables() {
+		if table.kind == kind {
+			return table.get(v, name)
+		}
+	}
+	return nil
+}
+
+func (s *Store) clusterPolicyTables() [3]*Table[ClusterPolicy] {
+	return [...]*Table[ClusterPolicy]{s.AdminPolicies, s.BaselinePolicies, s.ClusterPolicies}
+}
