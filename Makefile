@@ -39,6 +39,7 @@ image: bin ## Container image as dist/heddle-image.tar, without a container engi
 generate: ## Generated Go, CRDs and the chart's copy of them
 	go generate ./...
 	cp crds/manifests/*.yaml charts/heddle/files/crds/
+	cp crds/policy/*.yaml charts/heddle/files/policy-crds/
 
 golden: ## Rewrite the wanted results of golden tests; read the diff
 	grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u | xargs -I{} go test {} -update

@@ -26,6 +26,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	"sigs.k8s.io/yaml"
 
 	"github.com/heddle-net/heddle/crds"
@@ -88,7 +90,9 @@ func newRig(t testing.TB) *rig {
 		nb: ovstest.StartServer(t, ovstest.NorthboundSchema), sb: ovstest.StartServer(t, ovstest.SouthboundSchema),
 	}
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme, apiextensionsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		clientgoscheme.AddToScheme, v1.AddToScheme, apiextensionsv1.AddToScheme, v1alpha1.Install, v1alpha2.Install,
+	} {
 		r.must(add(scheme))
 	}
 	c, err := client.NewWithWatch(r.plane.Config(), client.Options{Scheme: scheme})
@@ -103,7 +107,8 @@ func newRig(t testing.TB) *rig {
 // empty removes what the test before has left.
 func (r *rig) empty() {
 	r.Helper()
-	r.wipe(&v1.SwitchLBRuleList{}, &corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{}, &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.ServiceCIDRList{})
+	r.wipe(&v1.SwitchLBRuleList{}, &corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{}, &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.ServiceCIDRList{},
+		&v1alpha1.AdminNetworkPolicyList{}, &v1alpha1.BaselineAdminNetworkPolicyList{}, &v1alpha2.ClusterNetworkPolicyList{})
 	var namespaces corev1.NamespaceList
 	r.must(r.client.List(r.Context(), &namespaces))
 	for i := range namespaces.Items {

@@ -18,6 +18,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"github.com/heddle-net/heddle/controller/decide"
 	"github.com/heddle-net/heddle/controller/engine"
@@ -40,6 +42,7 @@ type controller struct {
 	board    *report.Board
 	engine   *engine.Engine
 	deciders *decide.Deciders
+	served   feed.Served
 	loaded   chan struct{} // closed when the leader knows the cluster
 }
 
@@ -64,7 +67,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.ReleaseHeldRemovals {
 		c.engine.Release()
 	}
-	if err := c.deciders.Setup(c.loaded); err != nil {
+	if c.served, err = feed.ServedBy(mgr.GetRESTMapper()); err != nil {
+		return err
+	}
+	if err := c.deciders.Setup(c.loaded, c.served); err != nil {
 		return err
 	}
 	if err := mgr.Add(manager.RunnableFunc(c.lead)); err != nil {
@@ -81,11 +87,10 @@ func Run(ctx context.Context, cfg Config) error {
 
 func newManager(cfg Config) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("scheme: %w", err)
-	}
-	if err := v1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("scheme: %w", err)
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme, v1alpha1.Install, v1alpha2.Install} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("scheme: %w", err)
+		}
 	}
 	api := *cfg.REST
 	api.QPS = -1 // the API server's priority and fairness is the limit
@@ -133,14 +138,13 @@ func (c *controller) lead(ctx context.Context) error {
 	if err := decide.Bootstrap(ctx, c.mgr.GetClient(), c.cfg.Defaults); err != nil {
 		return err
 	}
-	serviceCIDRs, err := feed.HasServiceCIDRs(c.mgr.GetRESTMapper())
-	if err != nil {
-		return err
-	}
-	if !serviceCIDRs {
+	if !c.served.ServiceCIDRs {
 		c.cfg.Log.Info("the API server has no ServiceCIDRs, so Services are where the flag says", "service-cidr", c.cfg.ServiceCIDR)
 	}
-	if err := feed.Start(ctx, c.mgr.GetCache(), c.store, serviceCIDRs); err != nil {
+	if !c.served.AdminPolicies || !c.served.BaselinePolicies || !c.served.ClusterPolicies {
+		c.cfg.Log.Info("the API server lacks kinds of policy.networking.k8s.io; if they are installed later, start the controller again", "served", c.served)
+	}
+	if err := feed.Start(ctx, c.mgr.GetCache(), c.store, c.served); err != nil {
 		return err
 	}
 	if err := c.deciders.Load(ctx); err != nil {

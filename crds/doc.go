@@ -13,7 +13,16 @@ import "embed"
 
 //go:generate go tool -modfile=../tools/go.mod controller-gen object crd paths=./v1 output:object:dir=./v1 output:crd:dir=./manifests
 
-// FS holds manifests/kubeovn.io_ips.yaml, kubeovn.io_subnets.yaml, kubeovn.io_switch-lb-rules.yaml and kubeovn.io_vpcs.yaml.
+// Those of policy.networking.k8s.io come from their own module: two are made from its types, because it has no file of them any more.
+// The annotation is what the API server wants of a group of that domain; the rule for CIDRs is shorter because a list of 100 rules with
+// 100 peers of 25 CIDRs exceeds what it lets an expression cost.
 //
-//go:embed manifests
+//go:generate go tool -modfile=../tools/go.mod controller-gen crd paths=sigs.k8s.io/network-policy-api/apis/v1alpha1 output:crd:dir=./policy
+//go:generate sed -i "s,^  annotations:,&\\n    api-approved.kubernetes.io: https://github.com/kubernetes-sigs/network-policy-api/pull/30," policy/policy.networking.k8s.io_adminnetworkpolicies.yaml policy/policy.networking.k8s.io_baselineadminnetworkpolicies.yaml
+//go:generate sed -i "s/isCIDR(self) && cidr(self) == cidr(self).masked()/isCIDR(self)/" policy/policy.networking.k8s.io_adminnetworkpolicies.yaml policy/policy.networking.k8s.io_baselineadminnetworkpolicies.yaml
+//go:generate sh -c "cat $(go list -m -f {{.Dir}} sigs.k8s.io/network-policy-api)/config/crd/experimental/policy.networking.k8s.io_clusternetworkpolicies.yaml > policy/policy.networking.k8s.io_clusternetworkpolicies.yaml"
+
+// FS holds manifests, with Heddle's own kinds (kubeovn.io_ips.yaml and so on), and policy, with those of policy.networking.k8s.io.
+//
+//go:embed manifests policy
 var FS embed.FS

@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -83,13 +84,13 @@ type definition struct {
 
 func definitions(t *testing.T) map[string]definition {
 	t.Helper()
-	files, err := crds.FS.ReadDir("manifests")
+	files, err := fs.Glob(crds.FS, "*/*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	kinds := make(map[string]definition)
 	for _, file := range files {
-		data, err := crds.FS.ReadFile("manifests/" + file.Name())
+		data, err := crds.FS.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +99,7 @@ func definitions(t *testing.T) map[string]definition {
 			t.Fatal(err)
 		}
 		if kinds[crd.Spec.Names.Kind], err = define(&crd); err != nil {
-			t.Fatalf("%s: %v", file.Name(), err)
+			t.Fatalf("%s: %v", file, err)
 		}
 	}
 	return kinds

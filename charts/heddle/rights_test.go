@@ -169,6 +169,7 @@ func TestRolesAreClosedLists(t *testing.T) {
 		"pods", "nodes", "namespaces", "events", "leases", "subnets", "ips", "vpcs",
 		"subnets/status", "vpcs/status", "services/status", "subnets/finalizers", "ips/finalizers", "vpcs/finalizers",
 		"services", "endpointslices", "switch-lb-rules/status",
+		"adminnetworkpolicies/status", "baselineadminnetworkpolicies/status", "clusternetworkpolicies/status",
 	}
 	var rules []rbacv1.PolicyRule
 	for _, object := range objects(t, render(t, ".", "")) {

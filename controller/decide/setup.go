@@ -56,6 +56,7 @@ type Deciders struct {
 	serviceCIDRs *Notices
 	rules        *SwitchLBRules
 
+	clusterPolicyQueues                                                                                         map[string]*inbox // by the kind of owners
 	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, policyQueue, serviceCIDRQueue, ruleQueue *inbox
 }
 
@@ -64,6 +65,7 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	d := &Deciders{
 		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), policyQueue: newInbox(), serviceCIDRQueue: newInbox(), ruleQueue: newInbox(),
 	}
+	d.clusterPolicyQueues = map[string]*inbox{state.KindAdminPolicy: newInbox(), state.KindBaselinePolicy: newInbox(), state.KindClusterPolicy: newInbox()}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
 	d.binding = newBinding(c, mgr.GetAPIReader(), cfg.Store.Config().DefaultSubnet)
 	d.ledger = newLedger(c, mgr.GetAPIReader(), d.addressUsed, d.addressFreed)
@@ -116,6 +118,8 @@ func (d *Deciders) ownerChanged(owner nb.Owner) {
 		d.serviceQueue.add(namespaced(owner.Key))
 	case state.KindPolicy:
 		d.policyQueue.add(namespaced(owner.Key))
+	case state.KindAdminPolicy, state.KindBaselinePolicy, state.KindClusterPolicy:
+		d.clusterPolicyQueues[owner.Kind].add(named(owner.Key))
 	}
 }
 
@@ -142,7 +146,7 @@ func (d *Deciders) Load(ctx context.Context) error {
 
 // Setup registers the reconcilers with the manager, which starts them once it leads. They wait for loaded; addresses wait until
 // it is known which ones the northbound database still has although no object accounts for them.
-func (d *Deciders) Setup(loaded <-chan struct{}) error {
+func (d *Deciders) Setup(loaded <-chan struct{}, served feed.Served) error {
 	err := builder.ControllerManagedBy(d.mgr).Named("address").WithOptions(options(workers)).
 		For(&corev1.Pod{}, builder.WithPredicates(predicate.NewPredicateFuncs(mayNeedAddress))).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(nodeRequest), builder.WithPredicates(nodePredicate())).
@@ -194,6 +198,9 @@ func (d *Deciders) Setup(loaded <-chan struct{}) error {
 		Complete(after(loaded, d.namespaces))
 	if err != nil {
 		return fmt.Errorf("set up Namespaces: %w", err)
+	}
+	if err := d.setupClusterPolicies(loaded, served); err != nil {
+		return err
 	}
 	return d.setupRules(loaded)
 }

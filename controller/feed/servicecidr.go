@@ -1,11 +1,9 @@
 package feed
 
 import (
-	"fmt"
 	"net/netip"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/heddle-net/heddle/controller/state"
 )
@@ -20,16 +18,4 @@ func ServiceCIDR(obj *networkingv1.ServiceCIDR) *state.ServiceCIDR {
 		}
 	}
 	return s
-}
-
-// HasServiceCIDRs asks whether the API server knows the kind. Before Kubernetes 1.33 it does not.
-func HasServiceCIDRs(mapper meta.RESTMapper) (bool, error) {
-	_, err := mapper.RESTMapping(networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR").GroupKind(), networkingv1.SchemeGroupVersion.Version)
-	if meta.IsNoMatchError(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("ask for ServiceCIDRs: %w", err)
-	}
-	return true, nil
 }

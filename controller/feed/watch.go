@@ -16,8 +16,8 @@ import (
 )
 
 // Start feeds every kind into the store and returns when all that exists is there. The informers go on feeding for as long
-// as the cache runs. Without serviceCIDRs, that kind is not asked for.
-func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Store, serviceCIDRs bool) error {
+// as the cache runs. Kinds that are not served are not asked for.
+func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Store, served Served) error {
 	config := store.Config()
 	starts := []func() (cache.ResourceEventHandlerRegistration, error){
 		func() (cache.ResourceEventHandlerRegistration, error) {
@@ -57,9 +57,24 @@ func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Stor
 			return watch(ctx, informers, store.RuleServices, RuleService)
 		},
 	}
-	if serviceCIDRs {
+	if served.ServiceCIDRs {
 		starts = append(starts, func() (cache.ResourceEventHandlerRegistration, error) {
 			return watch(ctx, informers, store.ServiceCIDRs, ServiceCIDR)
+		})
+	}
+	if served.AdminPolicies {
+		starts = append(starts, func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.AdminPolicies, AdminNetworkPolicy)
+		})
+	}
+	if served.BaselinePolicies {
+		starts = append(starts, func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.BaselinePolicies, BaselineAdminNetworkPolicy)
+		})
+	}
+	if served.ClusterPolicies {
+		starts = append(starts, func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.ClusterPolicies, ClusterNetworkPolicy)
 		})
 	}
 	var synced []cache.InformerSynced
