@@ -20,12 +20,32 @@ func group(v *state.View, key string, out *Output) {
 	if v.Guarded(key) {
 		a.add(guard(ports))
 	}
-	for _, direction := range v.Isolated(key) {
-		a.add(verdict{
-			tier: tierPolicy, priority: priorityDrop, direction: direction, subject: ports,
-			peers: []string{anyPeer}, ports: []string{anyTraffic}, action: db.ACLActionDrop,
-		})
+	for _, direction := range []state.Direction{state.Ingress, state.Egress} {
+		if is, laxly := v.Isolated(key, direction); is {
+			a.isolate(ports, direction, laxly)
+		}
 	}
+}
+
+// isolate drops what nobody allows. Laxly it leaves all protocols alone that NetworkPolicy knows nothing of, and DHCP.
+func (a *acls) isolate(ports string, direction state.Direction, laxly bool) {
+	drop := verdict{
+		tier: tierPolicy, priority: priorityDrop, direction: direction, subject: ports,
+		peers: []string{anyPeer}, ports: []string{anyTraffic}, action: db.ACLActionDrop,
+	}
+	if laxly {
+		drop.ports = []string{"tcp", "udp", "sctp"}
+		allow := drop
+		allow.priority, allow.ports, allow.action = priorityAllow, dhcp[direction], db.ACLActionAllowRelated
+		a.add(allow)
+	}
+	a.add(drop)
+}
+
+// dhcp are requests, and answers to them, of IPv4 and IPv6 (RFC 2131, RFC 8415).
+var dhcp = [state.Directions][]string{
+	state.Egress:  {"ip4 && udp.src == 68 && udp.dst == 67", "ip6 && udp.src == 546 && udp.dst == 547"},
+	state.Ingress: {"ip4 && udp.src == 67 && udp.dst == 68", "ip6 && udp.src == 547 && udp.dst == 546"},
 }
 
 // guard lets through what no policy can forbid (NetworkPolicySpec): what a Pod's own node sends to it, as kubelet does for probes, and

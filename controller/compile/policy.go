@@ -25,7 +25,7 @@ func networkPolicy(v *state.View, key string, out *Output) {
 	t := &translation{view: v, pods: obj.Pods, acls: newACLs(v, state.KindPolicy, key, out)}
 	for direction, isolates := range obj.Isolates {
 		if isolates {
-			v.Isolate(obj.Pods, state.Direction(direction))
+			v.Isolate(obj.Pods, state.Direction(direction), obj.Lax)
 		}
 	}
 	for i := range obj.Rules {

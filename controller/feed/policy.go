@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -11,12 +12,17 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/heddle-net/heddle/controller/state"
+	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
 // NetworkPolicy converts a NetworkPolicy. What cannot be read in it allows nothing, and isolates as much as it might mean.
 func NetworkPolicy(obj *networkingv1.NetworkPolicy) *state.NetworkPolicy {
 	p := &state.NetworkPolicy{Namespace: obj.Namespace, Name: obj.Name}
 	r := policyReader{p}
+	if !r.forUs(obj.Annotations[v1.AnnotationPolicyFor]) {
+		return p
+	}
+	p.Lax = r.lax(obj.Annotations[v1.AnnotationPolicyEnforcement])
 	selector, readable := r.podSelector(obj.Spec.PodSelector)
 	p.Pods = selector
 	p.Isolates = r.isolates(&obj.Spec)
@@ -34,6 +40,34 @@ func NetworkPolicy(obj *networkingv1.NetworkPolicy) *state.NetworkPolicy {
 		}
 	}
 	return p
+}
+
+// forUs reads which networks a policy is for: all of them unless it lists some. Heddle's own is "ovn".
+func (r policyReader) forUs(networks string) bool {
+	if networks == "" {
+		return true
+	}
+	var ours bool
+	for name := range strings.SplitSeq(networks, ",") {
+		if strings.TrimSpace(name) == v1.ProviderOVN {
+			ours = true
+		} else {
+			r.invalid("metadata.annotations["+v1.AnnotationPolicyFor+"]", "the network %q is not supported yet; there the policy is not in force", strings.TrimSpace(name))
+		}
+	}
+	return ours
+}
+
+// lax reads how much is isolated: all that may be meant when it cannot be read.
+func (r policyReader) lax(enforcement string) bool {
+	switch enforcement {
+	case "lax":
+		return true
+	case "", "standard":
+	default:
+		r.invalid("metadata.annotations["+v1.AnnotationPolicyEnforcement+"]", "%q is neither standard nor lax; it is taken for standard", enforcement)
+	}
+	return false
 }
 
 // policyReader notes in the policy what it cannot read.

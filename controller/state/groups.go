@@ -22,10 +22,11 @@ const (
 	IPv4                 // Address_Set: their IPv4 addresses
 	IPv6                 // Address_Set: their IPv6 addresses
 	setKinds
-	// Of no set, but asked for in the same way: that the Pods are isolated in a Direction, and that something else may drop what
-	// comes to them or from them.
+	// Of no set, but asked for in the same way: that the Pods are isolated in a Direction, wholly or laxly, and that something else
+	// may drop what comes to them or from them.
 	isolated = setKinds
-	guarded  = isolated + SetKind(Directions)
+	lax      = isolated + SetKind(Directions)
+	guarded  = lax + SetKind(Directions)
 	asks     = guarded + 1
 )
 
@@ -281,10 +282,14 @@ func (v *View) Sets(key string) (sets []GroupSet) {
 }
 
 // Isolate lets nothing through to (or from) the Pods that a selector chooses but what others allow, and returns the name of
-// their port group. It holds for as long as some owner's last compilation has asked, and is there once however many ask.
-func (v *View) Isolate(selector Selector, direction Direction) string {
-	name := v.Guard(selector)
-	v.record(read{groupSets, uint8(isolated) + uint8(direction), selector.canonical().String()})
+// their port group. Laxly, that goes for TCP, UDP and SCTP alone. It holds for as long as some owner's last compilation has asked, and
+// is there once however many ask.
+func (v *View) Isolate(selector Selector, direction Direction, laxly bool) string {
+	name, kind := v.Guard(selector), isolated
+	if laxly {
+		kind = lax
+	}
+	v.record(read{groupSets, uint8(kind) + uint8(direction), selector.canonical().String()})
 	return name
 }
 
@@ -302,13 +307,12 @@ func (v *View) Guarded(key string) bool {
 	return g != nil && g.asked[guarded]
 }
 
-// Isolated lists the directions in which the Pods of a group are isolated.
-func (v *View) Isolated(key string) (directions []Direction) {
+// Isolated tells whether the Pods of a group are isolated in a direction. Not laxly wins.
+func (v *View) Isolated(key string, d Direction) (is, laxly bool) {
 	g := v.store.groups.byKey[key]
-	for _, d := range []Direction{Ingress, Egress} {
-		if g != nil && g.asked[isolated+SetKind(d)] {
-			directions = append(directions, d)
-		}
+	if g == nil {
+		return false, false
 	}
-	return directions
+	wholly := g.asked[isolated+SetKind(d)]
+	return wholly || g.asked[lax+SetKind(d)], !wholly
 }

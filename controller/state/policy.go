@@ -23,6 +23,8 @@ type NetworkPolicy struct {
 	Name      string
 	Pods      Selector
 	Isolates  [Directions]bool
+	// Lax isolates from TCP, UDP and SCTP only, and lets DHCP through.
+	Lax bool
 	// Rules are those of the directions in which the policy isolates.
 	Rules []Rule
 	// Invalid says what could not be read. It allows nothing.

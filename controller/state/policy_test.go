@@ -9,44 +9,60 @@ import (
 )
 
 // isolate compiles an owner that isolates Pods, and returns the groups that commit with it.
-func isolate(s *state.Store, who string, direction state.Direction, selectors ...state.Selector) string {
+func isolate(s *state.Store, who string, direction state.Direction, laxly bool, selectors ...state.Selector) string {
 	groups := s.Compile(owner(who), func(v *state.View) {
 		for _, selector := range selectors {
-			v.Isolate(selector, direction)
+			v.Isolate(selector, direction, laxly)
 		}
 	})
 	return strings.Trim(fmt.Sprint(groups), "[]")
 }
 
 // TestIsolation shows that the first one who isolates Pods and the last one who does not any more bring their group along, in each
-// direction, and nobody between them.
+// direction, and nobody between them. Who isolates laxly makes no difference while somebody isolates wholly.
 func TestIsolation(t *testing.T) {
 	s := state.New(state.Config{})
 	all, web := pods("blue"), pods("blue", is("app", "web"))
 	for _, step := range []struct {
 		name, who string
 		direction state.Direction
+		laxly     bool
 		selectors []state.Selector
 		commits   string
 		isolated  string
 	}{
-		{"first", "networkpolicy/blue/a", state.Ingress, []state.Selector{all}, "group/blue: group/blue:", "[ingress]"},
-		{"again", "networkpolicy/blue/a", state.Ingress, []state.Selector{all}, "", "[ingress]"},
-		{"a second one", "networkpolicy/blue/b", state.Ingress, []state.Selector{all}, "", "[ingress]"},
-		{"the other direction", "networkpolicy/blue/c", state.Egress, []state.Selector{all}, "group/blue:", "[ingress egress]"},
-		{"one leaves", "networkpolicy/blue/a", state.Ingress, nil, "", "[ingress egress]"},
-		{"the last one leaves for other Pods", "networkpolicy/blue/b", state.Ingress, []state.Selector{web}, "group/blue: group/blue:app=web group/blue:app=web", "[egress]"},
-		{"all are gone", "networkpolicy/blue/c", state.Egress, nil, "group/blue: group/blue:", "[]"},
+		{"first", "networkpolicy/blue/a", state.Ingress, false, []state.Selector{all}, "group/blue: group/blue: group/blue:", "[ingress]"},
+		{"again", "networkpolicy/blue/a", state.Ingress, false, []state.Selector{all}, "", "[ingress]"},
+		{"a second one", "networkpolicy/blue/b", state.Ingress, false, []state.Selector{all}, "", "[ingress]"},
+		{"laxly", "networkpolicy/blue/d", state.Ingress, true, []state.Selector{all}, "group/blue:", "[ingress]"},
+		{"the other direction", "networkpolicy/blue/c", state.Egress, false, []state.Selector{all}, "group/blue:", "[ingress egress]"},
+		{"one leaves", "networkpolicy/blue/a", state.Ingress, false, nil, "", "[ingress egress]"},
+		{"the last one leaves for other Pods", "networkpolicy/blue/b", state.Ingress, false, []state.Selector{web}, "group/blue: group/blue:app=web group/blue:app=web group/blue:app=web", "[ingress laxly egress]"},
+		{"nobody does laxly any more", "networkpolicy/blue/d", state.Ingress, true, nil, "group/blue:", "[egress]"},
+		{"all are gone", "networkpolicy/blue/c", state.Egress, false, nil, "group/blue: group/blue: group/blue:", "[]"},
 	} {
-		if got := isolate(s, step.who, step.direction, step.selectors...); got != step.commits {
+		if got := isolate(s, step.who, step.direction, step.laxly, step.selectors...); got != step.commits {
 			t.Errorf("%s: %q commit with it, want %q", step.name, got, step.commits)
 		}
 		var got string
-		s.Inspect(func(v *state.View) { got = fmt.Sprintf("%v", v.Isolated("blue:")) })
+		s.Inspect(func(v *state.View) { got = isolatedText(v, "blue:") })
 		if got != step.isolated {
 			t.Errorf("%s: isolated %s, want %s", step.name, got, step.isolated)
 		}
 	}
+}
+
+func isolatedText(v *state.View, key string) string {
+	var texts []string
+	for _, d := range []state.Direction{state.Ingress, state.Egress} {
+		switch is, laxly := v.Isolated(key, d); {
+		case is && laxly:
+			texts = append(texts, d.String()+" laxly")
+		case is:
+			texts = append(texts, d.String())
+		}
+	}
+	return fmt.Sprint(texts)
 }
 
 // TestPortNumbers follows the numbers of a named port through the lives of Pods: who reads them is told of a number that is new or

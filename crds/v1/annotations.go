@@ -42,6 +42,15 @@ const AnnotationChassis = AnnotationPrefix + "chassis"
 // AnnotationHealthCheck is, on a SwitchLBRule, "false" when its endpoints are not to be asked whether they serve.
 const AnnotationHealthCheck = AnnotationPrefix + "service_health_check"
 
+// Annotations on NetworkPolicies.
+const (
+	// AnnotationPolicyEnforcement is "standard", which is the default, or "lax": then the policy isolates from TCP, UDP and SCTP only.
+	AnnotationPolicyEnforcement = AnnotationPrefix + "network_policy_enforcement"
+	// AnnotationPolicyFor lists the networks that the policy is for, separated by commas; "ovn" is the Pods' first one. Without it, it
+	// is for all of them.
+	AnnotationPolicyFor = AnnotationPrefix + "network_policy_for"
+)
+
 // AnnotationTrue is the value of AnnotationAllocated, AnnotationRouted and LabelIPReserved that counts
 // as set; every other value counts as not set.
 const AnnotationTrue = "true"
