@@ -1,0 +1,89 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// allPorts is the last port number: a rule that names none matches up to it.
+const allPorts = 65535
+
+// networkPolicyTier is final for a Pod that a policy selects in that direction: its rules add up, and what none of them
+// allows is denied.
+func (c *Cluster) networkPolicyTier(t *traffic) (Decision, bool) {
+	denied, final := Decision{}, false
+	for _, policy := range c.NetworkPolicies {
+		if policy.Namespace != t.local.pod.Namespace || !affects(policy, t.direction) || !selects(&policy.Spec.PodSelector, t.local.pod.Labels) {
+			continue
+		}
+		name := "NetworkPolicy " + policy.Namespace + "/" + policy.Name
+		if rule := c.allowingRule(policy, t); rule >= 0 {
+			return Decision{Allowed: true, Policy: name, Rule: fmt.Sprintf("%s rule %d", t.direction, rule)}, true
+		}
+		denied, final = Decision{Policy: name}, true
+	}
+	return denied, final
+}
+
+// affects applies the defaults of policyTypes.
+func affects(policy *networkingv1.NetworkPolicy, direction string) bool {
+	if len(policy.Spec.PolicyTypes) == 0 {
+		return direction == "ingress" || len(policy.Spec.Egress) > 0
+	}
+	kind := map[string]networkingv1.PolicyType{"ingress": networkingv1.PolicyTypeIngress, "egress": networkingv1.PolicyTypeEgress}[direction]
+	return slices.Contains(policy.Spec.PolicyTypes, kind)
+}
+
+// allowingRule is the first rule that matches, -1 when none does.
+func (c *Cluster) allowingRule(policy *networkingv1.NetworkPolicy, t *traffic) int {
+	if t.direction == "ingress" {
+		return slices.IndexFunc(policy.Spec.Ingress, func(r networkingv1.NetworkPolicyIngressRule) bool {
+			return c.matches(policy.Namespace, r.From, r.Ports, t)
+		})
+	}
+	return slices.IndexFunc(policy.Spec.Egress, func(r networkingv1.NetworkPolicyEgressRule) bool {
+		return c.matches(policy.Namespace, r.To, r.Ports, t)
+	})
+}
+
+// matches wants both the peers and the ports; an empty or missing list restricts nothing.
+func (c *Cluster) matches(namespace string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort, t *traffic) bool {
+	peer := slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool { return c.isPeer(namespace, &p, t.remote) })
+	port := slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool { return isPort(&p, t) })
+	return (peer || len(peers) == 0) && (port || len(ports) == 0)
+}
+
+func (c *Cluster) isPeer(namespace string, p *networkingv1.NetworkPolicyPeer, remote end) bool {
+	everything := &metav1.LabelSelector{}
+	switch {
+	case p.IPBlock != nil:
+		return inCIDR(p.IPBlock.CIDR, remote.addr) && !slices.ContainsFunc(p.IPBlock.Except, func(cidr string) bool { return inCIDR(cidr, remote.addr) })
+	case p.NamespaceSelector != nil && p.PodSelector != nil:
+		return c.selectsPod(p.NamespaceSelector, p.PodSelector, remote.pod)
+	case p.NamespaceSelector != nil:
+		return c.selectsPod(p.NamespaceSelector, everything, remote.pod)
+	case p.PodSelector != nil:
+		return remote.pod != nil && remote.pod.Namespace == namespace && selects(p.PodSelector, remote.pod.Labels)
+	}
+	return false // the API server refuses a peer without a field
+}
+
+func isPort(p *networkingv1.NetworkPolicyPort, t *traffic) bool {
+	wanted := orTCP("")
+	if p.Protocol != nil {
+		wanted = orTCP(*p.Protocol)
+	}
+	switch {
+	case p.Port == nil:
+		return t.protocol == wanted
+	case p.Port.Type == intstr.String:
+		return t.protocol == wanted && t.namedPort(p.Port.StrVal)
+	case p.EndPort != nil:
+		return t.numbered(wanted, p.Port.IntVal, *p.EndPort)
+	}
+	return t.numbered(wanted, p.Port.IntVal, p.Port.IntVal)
+}
