@@ -1,6 +1,9 @@
 package ovstest_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +66,48 @@ func TestTracerLeavesNothing(t *testing.T) {
 	got := n.Tracer("").Ask(packet + "10.1.0.9")
 	if len(got.Out) != 0 || !slices.Equal(got.Asked, []string{"arp"}) {
 		t.Errorf("an address that nobody has: %v, asked %v\n%s", got.Out, got.Asked, got.Text)
+	}
+}
+
+// TestTraceVariables shows that what comes to a port is judged by the variables of the port's own chassis, wherever it comes from.
+func TestTraceVariables(t *testing.T) {
+	n := gateways(t)
+	n.NB.Nbctl("acl-add", "net", "to-lport", "1", "ip", "drop", "--", "acl-add", "net", "to-lport", "2", `outport == "p" && ip4.src == ^own`, "allow")
+	n.Bind("cn1", "p")
+	ask := func(chassis, src string) bool {
+		n.Sync()
+		const to = `inport == "net-r" && eth.src == 0a:58:0a:01:00:01 && eth.dst == 0a:58:0a:01:00:02 && ip.ttl == 64 && ip4.dst == 10.1.0.2 && ip4.src == `
+		return slices.Equal(n.Tracer(chassis).Ask(to+src).Out, []string{"p"})
+	}
+	if ask("cn1", "100.64.0.2") {
+		t.Error("a variable without a value lets a packet in")
+	}
+	n.NB.Nbctl("--", "create", "Chassis_Template_Var", "chassis=cn1", "variables:own=100.64.0.2",
+		"--", "create", "Chassis_Template_Var", "chassis=cn2", "variables:own=100.64.0.3")
+	for _, chassis := range []string{"cn1", "cn2"} {
+		if !ask(chassis, "100.64.0.2") || ask(chassis, "100.64.0.3") {
+			t.Errorf("from %s the port's node is taken for another one", chassis)
+		}
+	}
+	if flows := n.Sbctl("lflow-list", "net"); strings.Count(flows, "^own") == 0 {
+		t.Errorf("the flows are not as they were:\n%s", flows)
+	}
+}
+
+// TestOtherRoot shows that the OVN of the image's Debian answers, not this machine's.
+func TestOtherRoot(t *testing.T) {
+	n := ovstest.StartNorthdOf(t, "../../dist/root")
+	n.NB.Nbctl("ls-add", "net", "--", "lsp-add", "net", "a", "--", "lsp-add", "net", "b", "--", "lsp-set-addresses", "b", "0a:58:0a:01:00:02")
+	n.Sync()
+	if got := n.Tracer("").Ask(`inport == "a" && eth.src == 0a:58:0a:01:00:01 && eth.dst == 0a:58:0a:01:00:02`); !slices.Equal(got.Out, []string{"b"}) {
+		t.Errorf("%v\n%s", got.Out, got.Text)
+	}
+	root, err := filepath.EvalSymlinks("../../dist/root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", n.NB.Pid())); err != nil || !strings.Contains(exe, root) {
+		t.Errorf("the database server is %s: %v", exe, err)
 	}
 }
 

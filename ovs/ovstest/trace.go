@@ -17,9 +17,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newFlows is how often a Tracer takes a packet for the first one of its flow, when it comes to connection tracking; after that
-// the flows are established. The control socket takes no --ct, so the answers are given when the process starts.
-const newFlows = 2000
+// newFlows is how often a Tracer can take a packet for the first one of its flow, when it comes to connection tracking: up to
+// four times a question. After that flows would be established, which Ask notices (used up is what ovn-trace says then). The
+// control socket takes no --ct, so the answers are given when the process starts.
+const (
+	newFlows = 30000
+	usedUp   = "default (use --ct to customize)"
+)
 
 // Tracer answers what becomes of a packet in the network that SB described when the Tracer was made. It is one ovn-trace
 // process for all questions: it reads SB once, and a question through its control socket takes less than a millisecond
@@ -41,8 +45,9 @@ type Trace struct {
 }
 
 // Tracer starts an ovn-trace that sees the network as ovn-controller on that chassis does, where is_chassis_resident is true
-// of the ports that are bound there. ovn-trace itself takes every port for resident (ovn-trace(8) knows no chassis), so the
-// condition is replaced by its value in the flows that this one reads; chassis "" leaves it as it is. Call Sync before.
+// of the ports that are bound there, and where variables (Chassis_Template_Var in ovn-nb(5)) have values. ovn-trace itself knows no
+// chassis: it takes every port for resident, and leaves out flows with variables. So both are replaced in the flows that this one
+// reads (local.go); chassis "" leaves them as they are. Call Sync before.
 func (n *Northd) Tracer(chassis string) *Tracer {
 	n.tb.Helper()
 	n.traces++
@@ -51,21 +56,21 @@ func (n *Northd) Tracer(chassis string) *Tracer {
 	if chassis != "" {
 		restore = n.localize(chassis)
 	}
-	t.start(n.SB.Endpoint)
+	t.start(n)
 	restore()
 	return t
 }
 
 // start returns when the process has read SB. With --detach it is a grandchild that nobody waits for, unless we say that
 // orphans are ours (prctl(2), PR_SET_CHILD_SUBREAPER). It ends with SB's server, since it does not connect again.
-func (t *Tracer) start(sb string) {
+func (t *Tracer) start(n *Northd) {
 	t.tb.Helper()
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.tb.Fatal(err)
 	}
 	pidfile := t.ctl + ".pid"
-	args := []string{"--db=" + sb, "--no-leader-only", "--detach", "--no-chdir", "--unixctl=" + t.ctl, "--pidfile=" + pidfile, "-vconsole:off"}
-	run(t.tb, "ovn-trace", append(args, slices.Repeat([]string{"--ct=new"}, newFlows)...)...)
+	args := []string{"--db=" + n.SB.Endpoint, "--no-leader-only", "--detach", "--no-chdir", "--unixctl=" + t.ctl, "--pidfile=" + pidfile, "-vconsole:off"}
+	n.from.run(t.tb, "ovn-trace", append(args, slices.Repeat([]string{"--ct=new"}, newFlows)...)...)
 	t.tb.Cleanup(t.Close)
 	text, err := os.ReadFile(pidfile)
 	if err != nil {
@@ -88,6 +93,9 @@ func (t *Tracer) Ask(microflow string) Trace {
 	text, err := control(t.ctl, "trace", "--minimal", microflow)
 	if err != nil {
 		t.tb.Fatalf("ovn-trace %s: %v", microflow, err)
+	}
+	if strings.Contains(text, usedUp) {
+		t.tb.Fatalf("ovn-trace %s: more than %d times through connection tracking; make another Tracer", microflow, newFlows)
 	}
 	return parseTrace(text)
 }
@@ -124,69 +132,6 @@ func parseTrace(text string) Trace {
 	}
 	slices.Sort(trace.Out)
 	return trace
-}
-
-// localize writes into SB what is_chassis_resident is worth on that chassis, with ovn-northd halted, and returns what undoes
-// it.
-func (n *Northd) localize(chassis string) (restore func()) {
-	n.tb.Helper()
-	n.northd("pause")
-	resident := make(map[string]bool)
-	for name := range strings.FieldsSeq(n.Sbctl("--bare", "--columns=logical_port", "find", "Port_Binding", "chassis="+n.uuidOf(chassis))) {
-		resident[name] = true
-	}
-	before := n.flows()
-	n.setMatches(before, func(match string) string {
-		return residentTerm.ReplaceAllStringFunc(match, func(term string) string {
-			if resident[residentTerm.FindStringSubmatch(term)[1]] {
-				return "1"
-			}
-			return "0"
-		})
-	})
-	return func() {
-		n.tb.Helper()
-		n.setMatches(before, func(match string) string { return match })
-		n.northd("resume")
-	}
-}
-
-var residentTerm = regexp.MustCompile(`is_chassis_resident\("([^"]*)"\)`)
-
-type flow struct {
-	UUID  []string `json:"_uuid"`
-	Match string   `json:"match"`
-}
-
-func (n *Northd) uuidOf(chassis string) string {
-	n.tb.Helper()
-	return strings.TrimSpace(n.Sbctl("--bare", "--columns=_uuid", "find", "Chassis", "name="+chassis))
-}
-
-// flows lists the logical flows that ask where a port is.
-func (n *Northd) flows() []flow {
-	n.tb.Helper()
-	var reply []struct{ Rows []flow }
-	text := n.SB.Transact(`["OVN_Southbound",{"op":"select","table":"Logical_Flow","where":[],"columns":["_uuid","match"]}]`)
-	if err := json.Unmarshal([]byte(text), &reply); err != nil {
-		n.tb.Fatal(err)
-	}
-	return slices.DeleteFunc(reply[0].Rows, func(f flow) bool { return !residentTerm.MatchString(f.Match) })
-}
-
-func (n *Northd) setMatches(flows []flow, value func(string) string) {
-	n.tb.Helper()
-	ops := []any{"OVN_Southbound"}
-	for _, f := range flows {
-		ops = append(ops, map[string]any{
-			"op": "update", "table": "Logical_Flow", "where": []any{[]any{"_uuid", "==", f.UUID}}, "row": map[string]string{"match": value(f.Match)},
-		})
-	}
-	text, err := json.Marshal(ops)
-	if err != nil {
-		n.tb.Fatal(err)
-	}
-	n.SB.Transact(string(text))
 }
 
 func (n *Northd) northd(command string) {
