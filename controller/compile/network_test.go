@@ -38,7 +38,12 @@ var localDNS = []netip.Addr{netip.MustParseAddr("169.254.20.10"), netip.MustPars
 
 func newNetwork(t testing.TB) *network {
 	t.Helper()
-	n := &network{t: t, ovn: ovstest.StartNorthd(t)}
+	return networkOf(t, ovstest.StartNorthd(t))
+}
+
+func networkOf(t testing.TB, ovn *ovstest.Northd) *network {
+	t.Helper()
+	n := &network{t: t, ovn: ovn}
 	for i := range maxNodes {
 		n.ovn.AddChassis(chassis(i), fmt.Sprintf("192.0.2.%d", i+1))
 	}
@@ -66,6 +71,12 @@ func (n *network) become(w world) {
 	n.t.Helper()
 	n.commit(w)
 	n.ovn.Sync()
+	n.look(w)
+}
+
+// look takes what is in NB for that cluster.
+func (n *network) look(w world) {
+	n.t.Helper()
 	for i, node := range w.nodes {
 		if node.addressed {
 			n.ovn.Bind(chassis(i), node.port())
@@ -81,13 +92,20 @@ func (n *network) become(w world) {
 // commit gives NB the rows of this cluster and no others.
 func (n *network) commit(w world) {
 	n.t.Helper()
-	s := fill(state.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", NodeLocalDNS: localDNS}, w.objects())
-	owners, outputs := compileAll(s)
+	owners, outputs := compileAll(fill(networkConfig, w.objects()))
 	for _, owner := range n.conn.Owners() {
 		if _, ok := outputs[owner]; !ok {
 			owners, outputs[owner] = append(owners, owner), compile.Output{}
 		}
 	}
+	n.apply(owners, outputs)
+}
+
+var networkConfig = state.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", NodeLocalDNS: localDNS}
+
+// apply gives NB what these owners want.
+func (n *network) apply(owners []nb.Owner, outputs map[nb.Owner]compile.Output) {
+	n.t.Helper()
 	for pending := owners; len(pending) > 0; {
 		wants := make([]nb.Want, len(pending))
 		for i, owner := range pending {

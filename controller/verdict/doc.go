@@ -13,7 +13,8 @@
 //	selector.go                    selectors, ranges, named ports
 //	check.go                       what cannot be judged: domainNames, and what cannot be read
 //	table.go                       who reaches whom, printed, and the differences of two such tables
-//	generate.go, shrink.go         random clusters, and smaller ones that still show a disagreement
+//	generate.go, change.go         random clusters, and what happens in them
+//	shrink.go                      smaller ones that still show a disagreement
 //	case.go                        a cluster as YAML in a txtar file, and back
 //
 // # What the text leaves open
@@ -26,10 +27,11 @@
 //   - A Pod reaches itself.
 //   - Pods in the host's network are no subject and no peer of any selector, as the cluster-wide kinds say. They are their node.
 //   - Finished Pods, and those without a node or an address, are not there; their address may be another Pod's already.
-//   - ipBlock and networks look at the addresses in the packet, of Pods and nodes too.
-//   - A named port is looked up in the destination Pod, whatever peer has matched: in its containers, and in init containers
-//     that go on running; a number that any of them gives the name will do. For NetworkPolicy the protocol has to be the same.
-//     Where the destination is no Pod, a named port matches nothing.
+//   - ipBlock and networks look at the addresses in the packet, of Pods and nodes too. A node that sends from an address that its
+//     object does not show (Peer.Addr) is in a block for ingress, or among its exceptions, with the first address that it shows.
+//   - A named port is looked up in the destination Pod, whatever peer has matched: in its containers, and then in init containers
+//     that go on running; the first one of that name and the packet's protocol counts. For NetworkPolicy the rule's protocol has to
+//     be the same. Where the destination is no Pod, a named port matches nothing.
 //   - Protocols without ports, such as ICMP, match rules that restrict no ports, and those only.
 //   - A NetworkPolicy isolates a Pod in the directions that it affects; in the other one the baseline tier is asked.
 //   - A connection needs the egress of its source and the ingress of its destination; replies need nothing.

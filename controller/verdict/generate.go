@@ -131,6 +131,9 @@ func (g *generator) node(i int) *corev1.Node {
 	return node
 }
 
+// firstPod is the number of the first Pod's address in its Subnet.
+const firstPod = 10
+
 // pod may be in the host's network, or finished with its address given to the next one.
 func (g *generator) pod(i int) *corev1.Pod {
 	node := one(g.Rand, g.c.Nodes)
@@ -144,6 +147,10 @@ func (g *generator) pod(i int) *corev1.Pod {
 	for container := range 1 + g.IntN(2) {
 		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", container), Ports: g.containerPorts()})
 	}
+	if g.in(3) {
+		always := corev1.ContainerRestartPolicyAlways
+		pod.Spec.InitContainers = []corev1.Container{{Name: "once", Ports: g.containerPorts()}, {Name: "side", RestartPolicy: &always, Ports: g.containerPorts()}}
+	}
 	pod.Status.Phase = corev1.PodRunning
 	if g.in(10) {
 		pod.Spec.HostNetwork = true
@@ -152,7 +159,7 @@ func (g *generator) pod(i int) *corev1.Pod {
 		}
 		return pod
 	}
-	n := 10 + i
+	n := firstPod + i
 	if g.in(10) {
 		pod.Status.Phase = one(g.Rand, []corev1.PodPhase{corev1.PodSucceeded, corev1.PodFailed})
 		n++ // which the next Pod has, if it is in the same Subnet

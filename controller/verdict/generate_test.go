@@ -124,6 +124,39 @@ func TestGeneratedClustersSayEnough(t *testing.T) {
 	}
 }
 
+// TestChange shows that a seed gives one next cluster, which is a little other than the one before, and as sound.
+func TestChange(t *testing.T) {
+	differ, sizes := 0, make(map[string]bool)
+	for seed := range uint64(30) {
+		c := generate(seed)
+		before := format(t, c)
+		next := verdict.Change(rand.New(rand.NewPCG(seed, 1)), large, c)
+		again := verdict.Change(rand.New(rand.NewPCG(seed, 1)), large, c)
+		switch text := format(t, next); {
+		case !bytes.Equal(before, format(t, c)):
+			t.Fatalf("seed %d: the cluster itself was changed", seed)
+		case !bytes.Equal(text, format(t, again)):
+			t.Fatalf("seed %d gives another change each time", seed)
+		case next.Check() != nil:
+			t.Fatalf("seed %d: %v", seed, next.Check())
+		case !bytes.Equal(before, text):
+			differ++
+		}
+		names := make(map[string]bool)
+		for _, pod := range next.Pods {
+			names[pod.Namespace+"/"+pod.Name] = true
+		}
+		if len(names) != len(next.Pods) {
+			t.Errorf("seed %d: two Pods have one name", seed)
+		}
+		sizes[fmt.Sprintf("%+d Pods", len(next.Pods)-len(c.Pods))] = true
+		sizes[fmt.Sprintf("%+d policies", len(next.NetworkPolicies)-len(c.NetworkPolicies))] = true
+	}
+	if differ < 24 || len(sizes) < 6 {
+		t.Errorf("%d of 30 changes make a difference: %v", differ, sizes)
+	}
+}
+
 // TestShrink shows that what does not matter goes, and what does stays.
 func TestShrink(t *testing.T) {
 	for seed := range uint64(8) {

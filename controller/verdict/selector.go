@@ -32,16 +32,15 @@ func inCIDR(cidr string, addr netip.Addr) bool {
 	return err == nil && prefix.Contains(addr)
 }
 
-// namedPort tells whether the destination is a Pod with a port of that name, and the packet goes to its number by its
-// protocol.
+// namedPort tells whether the destination is a Pod with a port of that name, and the packet goes to its number by its protocol.
 func (t *traffic) namedPort(name string) bool {
 	if t.destination.pod == nil {
 		return false
 	}
 	for _, container := range containersOf(t.destination.pod) {
 		for _, port := range container.Ports {
-			if port.Name == name && port.ContainerPort == t.port && orTCP(port.Protocol) == t.protocol {
-				return true
+			if port.Name == name && orTCP(port.Protocol) == t.protocol {
+				return port.ContainerPort == t.port // the first one counts
 			}
 		}
 	}

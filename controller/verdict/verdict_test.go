@@ -98,13 +98,26 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {namespace: default, name: join}
 spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 100.64.0.2/32}}]}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {namespace: project, name: shown}
+spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 192.0.2.1/32}}]}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {namespace: other, name: excepted}
+spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [192.0.2.1/32]}}]}]}
 `)
 	for _, w := range []struct {
-		node, addr string
-		allowed    bool
-	}{{"n1", "100.64.0.1", true}, {"n2", "100.64.0.2", true}, {"n2", "100.64.0.3", false}} {
+		node, addr, to string
+		allowed        bool
+	}{
+		{"n1", "100.64.0.1", "default/db", true}, {"n2", "100.64.0.2", "default/db", true}, {"n2", "100.64.0.3", "default/db", false},
+		{"n1", "100.64.0.1", "project/worker", true}, {"n1", "100.64.0.1", "other/web", false},
+	} {
 		from := verdict.Peer{Node: w.node, Addr: netip.MustParseAddr(w.addr)}
-		allowed, reason := c.Allowed(verdict.Packet{From: from, To: verdict.Peer{Pod: "default/db"}, Family: corev1.IPv4Protocol, Protocol: corev1.ProtocolTCP, Port: 1})
+		allowed, reason := c.Allowed(verdict.Packet{From: from, To: verdict.Peer{Pod: w.to}, Family: corev1.IPv4Protocol, Protocol: corev1.ProtocolTCP, Port: 1})
 		if allowed != w.allowed {
 			t.Errorf("%s: %t, %s", from, allowed, reason)
 		}
