@@ -21,15 +21,15 @@ import (
 //
 // What ovn-trace cannot show, and the sandbox must: that a node's ovn-controller installs these flows, tunnels and their
 // MTU, ARP and neighbour answers that pinctrl gives at run time, learned MAC bindings, and what the node itself does with a
-// packet that leaves by its port (routes, masquerade). It also takes every port for resident; see ovstest.Tracer.
+// packet that leaves by its port (routes, masquerade). Where ports are it knows by ovstest.Tracer alone.
 type network struct {
 	t    testing.TB
 	ovn  *ovstest.Northd
 	conn *nb.Conn
 
-	world   world
-	tracers map[int]*ovstest.Tracer // by node
-	macs    map[netip.Addr]string   // of gateways, as OVN answers
+	world  world
+	tracer *ovstest.Tracer
+	macs   map[netip.Addr]string // of gateways, as OVN answers
 }
 
 const maxNodes = 3
@@ -38,12 +38,7 @@ var localDNS = []netip.Addr{netip.MustParseAddr("169.254.20.10"), netip.MustPars
 
 func newNetwork(t testing.TB) *network {
 	t.Helper()
-	return networkOf(t, ovstest.StartNorthd(t))
-}
-
-func networkOf(t testing.TB, ovn *ovstest.Northd) *network {
-	t.Helper()
-	n := &network{t: t, ovn: ovn}
+	n := &network{t: t, ovn: ovstest.StartNorthd(t)}
 	for i := range maxNodes {
 		n.ovn.AddChassis(chassis(i), fmt.Sprintf("192.0.2.%d", i+1))
 	}
@@ -77,16 +72,29 @@ func (n *network) become(w world) {
 // look takes what is in NB for that cluster.
 func (n *network) look(w world) {
 	n.t.Helper()
+	ports := make(map[string][]string)
 	for i, node := range w.nodes {
 		if node.addressed {
-			n.ovn.Bind(chassis(i), node.port())
+			ports[chassis(i)] = []string{node.port()}
 		}
 	}
-	n.ovn.Sync()
-	for _, tracer := range n.tracers {
-		tracer.Close()
+	for _, p := range w.pods {
+		if !w.subnets[p.subnet].invalid {
+			ports[chassis(p.node)] = append(ports[chassis(p.node)], p.port())
+		}
 	}
-	n.world, n.tracers, n.macs = w, make(map[int]*ovstest.Tracer), make(map[netip.Addr]string)
+	n.lookAt(w, ports)
+}
+
+// lookAt does so with these ports on the nodes.
+func (n *network) lookAt(w world, ports map[string][]string) {
+	n.t.Helper()
+	n.ovn.BindAll(ports)
+	n.ovn.Sync()
+	if n.tracer != nil {
+		n.tracer.Close()
+	}
+	n.world, n.tracer, n.macs = w, n.ovn.Tracer(), make(map[netip.Addr]string)
 }
 
 // commit gives NB the rows of this cluster and no others.
@@ -136,13 +144,10 @@ func knownToAll(rows []nb.Row) []nb.Row {
 	return rows
 }
 
-// from is the view of the node that a packet starts on: that is where OVN's logical router runs.
-func (n *network) from(node int) *ovstest.Tracer {
+// ask traces a packet of a host, on its node: that is where OVN's logical router runs.
+func (n *network) ask(h host, packet string) ovstest.Trace {
 	n.t.Helper()
-	if n.tracers[node] == nil {
-		n.tracers[node] = n.ovn.Tracer(chassis(node))
-	}
-	return n.tracers[node]
+	return n.tracer.Ask(chassis(h.node), fmt.Sprintf("inport == %q && eth.src == %s && %s", h.port, h.mac, packet))
 }
 
 // host is who can send: a Pod, or a node by its join port.
@@ -173,10 +178,22 @@ func (n *network) send(h host, dst netip.Addr, neighbour string) ovstest.Trace {
 // sendBy does so with another protocol.
 func (n *network) sendBy(protocol string, h host, dst netip.Addr, neighbour string) ovstest.Trace {
 	n.t.Helper()
+	return n.sendTo(h, dst, neighbour, protocol, 53)
+}
+
+// sendTo does so to another port as well.
+func (n *network) sendTo(h host, dst netip.Addr, neighbour, protocol string, port int) ovstest.Trace {
+	n.t.Helper()
 	src, ok := h.addr(dst)
 	if !ok {
 		n.t.Fatalf("%s has no address of the family of %s", h.port, dst)
 	}
+	return n.sendFrom(h, src, dst, neighbour, fmt.Sprintf("%s.dst == %d", protocol, port))
+}
+
+// sendFrom traces a packet from an address that the host has or forwards for, with the protocol in words of OVN.
+func (n *network) sendFrom(h host, src, dst netip.Addr, neighbour, protocol string) ovstest.Trace {
+	n.t.Helper()
 	mac := neighbour
 	if gateway, outside := h.subnet.gatewayTo(dst); outside {
 		mac = n.gatewayMAC(h, gateway)
@@ -184,8 +201,7 @@ func (n *network) sendBy(protocol string, h host, dst netip.Addr, neighbour stri
 	if mac == "" {
 		mac = "0a:58:ff:ff:ff:ff"
 	}
-	return n.from(h.node).Ask(fmt.Sprintf(`inport == %q && eth.src == %s && eth.dst == %s && ip.ttl == 64 && %s.src == %s && %[4]s.dst == %[6]s && %[7]s.dst == 53`,
-		h.port, h.mac, mac, family(dst), src, dst, protocol))
+	return n.ask(h, fmt.Sprintf(`eth.dst == %s && ip.ttl == 64 && %s.src == %s && %[2]s.dst == %[4]s && %s`, mac, family(dst), src, dst, protocol))
 }
 
 func family(a netip.Addr) string {
@@ -220,8 +236,7 @@ var answeredMAC = regexp.MustCompile(`(?m)^arp\.sha = ([0-9a-f:]{17});$`)
 func (n *network) whoHas(h host, target netip.Addr) string {
 	n.t.Helper()
 	src, _ := h.addr(target)
-	trace := n.from(h.node).Ask(fmt.Sprintf(`inport == %q && eth.src == %s && eth.dst == ff:ff:ff:ff:ff:ff && arp.op == 1 && arp.sha == %[2]s && arp.spa == %s && arp.tpa == %s`,
-		h.port, h.mac, src, target))
+	trace := n.ask(h, fmt.Sprintf(`eth.dst == ff:ff:ff:ff:ff:ff && arp.op == 1 && arp.sha == %s && arp.spa == %s && arp.tpa == %s`, h.mac, src, target))
 	found := answeredMAC.FindStringSubmatch(trace.Text)
 	if found == nil || !slices.Equal(trace.Out, []string{h.port}) {
 		return ""

@@ -44,18 +44,6 @@ func policies(t testing.TB, specs ...string) (objects []object) {
 	return objects
 }
 
-// sendTo traces a first packet of a protocol to a port.
-func (n *network) sendTo(h host, dst netip.Addr, neighbour, protocol string, port int) ovstest.Trace {
-	n.t.Helper()
-	src, _ := h.addr(dst)
-	mac := neighbour
-	if gateway, outside := h.subnet.gatewayTo(dst); outside {
-		mac = n.gatewayMAC(h, gateway)
-	}
-	return n.from(h.node).Ask(fmt.Sprintf(`inport == %q && eth.src == %s && eth.dst == %s && ip.ttl == 64 && %s.src == %s && %[4]s.dst == %[6]s && %s.dst == %d`,
-		h.port, h.mac, mac, family(dst), src, dst, protocol, port))
-}
-
 // TestPolicies asks OVN what each form of a rule lets through: between web and db on two nodes of a Subnet, far in another one, and
 // the nodes. ovn-trace sees no tunnels and forgets, between pipelines, that a packet goes back to where it came from: other nodes, and
 // Pods that ask their own Service, are for real packets (package packets).

@@ -83,7 +83,7 @@ func Generate(r *rand.Rand, size Size) *Cluster {
 	for i := range size.Nodes {
 		g.c.Nodes = append(g.c.Nodes, g.node(i))
 	}
-	for i := range 1 + r.IntN(size.Pods) {
+	for i := range 1 + g.upTo(size.Pods-1) {
 		g.c.Pods = append(g.c.Pods, g.pod(i))
 	}
 	g.chooseCIDRs()

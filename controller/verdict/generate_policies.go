@@ -16,7 +16,7 @@ func (g *generator) policies() {
 	priorities := g.Perm(6)
 	priority := func(i int) int32 { return []int32{0, 1, 2, 500, 999, 1000}[priorities[i%6]] }
 	nps := g.upTo(g.size.NetworkPolicies)
-	if g.in(3) { // else the baseline tier is hardly asked
+	if (g.size.ClusterNetworkPolicies > 0 || g.size.Baseline) && g.in(3) { // else the baseline tier is hardly asked
 		nps = 0
 	}
 	for i := range nps {

@@ -3,7 +3,6 @@
 //
 //	server.go  one ovsdb-server with an empty database: kill it, start it again, lose its files
 //	northd.go  two of them with ovn-northd between them; chassis and bindings by hand
-//	programs.go  this machine's, or those of the image's Debian
 //	trace.go   a Tracer answers questions about one state of SB, as one node sees it, in half a millisecond each
 //	local.go   what flows mean on one node
 //

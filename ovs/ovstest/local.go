@@ -8,13 +8,17 @@ import (
 	"strings"
 )
 
-// localize writes into SB what flows mean on a chassis, with ovn-northd halted, and returns what undoes it.
-func (n *Northd) localize(chassis string) (restore func()) {
+// What a flow means depends on the node: which ports are there, and what variables are worth. ovn-trace takes every port for resident,
+// and leaves out flows with variables. So flows are rewritten for it: the node that a packet starts on is the packet's mark, which
+// nothing else here uses.
+
+// locate rewrites the flows in SB, with ovn-northd halted. It returns the marks of the chassis, and what undoes it.
+func (n *Northd) locate() (marks map[string]int, restore func()) {
 	n.tb.Helper()
 	n.northd("pause")
-	l, before := n.located(chassis), n.flows()
+	l, before := n.located(), n.flows()
 	n.setMatches(before, l.match)
-	return func() {
+	return l.marks, func() {
 		n.tb.Helper()
 		n.setMatches(before, func(f flow) string { return f.Match })
 		n.northd("resume")
@@ -23,27 +27,30 @@ func (n *Northd) localize(chassis string) (restore func()) {
 
 // located is what SB says of where things are.
 type located struct {
-	chassis   string
+	marks     map[string]int
+	chassis   map[string]string            // of ports that are bound
 	ports     map[string][]string          // by the chassis where they are bound
 	variables map[string]map[string]string // of each chassis
 }
 
-func (n *Northd) located(chassis string) located {
+func (n *Northd) located() located {
 	n.tb.Helper()
-	l := located{chassis, make(map[string][]string), make(map[string]map[string]string)}
+	l := located{make(map[string]int), make(map[string]string), make(map[string][]string), make(map[string]map[string]string)}
 	names := make(map[string]string) // by UUID
 	for _, row := range selected[struct {
 		UUID [2]string `json:"_uuid"`
 		Name string    `json:"name"`
 	}](n, "Chassis", "_uuid", "name") {
 		names[row.UUID[1]] = row.Name
+		l.marks[row.Name] = len(l.marks) + 1
 	}
 	for _, row := range selected[struct {
 		Port    string `json:"logical_port"`
 		Chassis []any  `json:"chassis"` // empty, or a reference
 	}](n, "Port_Binding", "logical_port", "chassis") {
 		if uuid, ok := row.Chassis[1].(string); ok {
-			l.ports[names[uuid]] = append(l.ports[names[uuid]], row.Port)
+			chassis := names[uuid]
+			l.chassis[row.Port], l.ports[chassis] = chassis, append(l.ports[chassis], row.Port)
 		}
 	}
 	for _, row := range selected[struct {
@@ -90,30 +97,32 @@ var (
 	variableTerm = regexp.MustCompile(`([^\s()]+ == )\^(\w+)`)
 )
 
-// match is that of a flow on the chassis.
+// match is that of a flow on all chassis.
 func (l located) match(f flow) string {
 	local := residentTerm.ReplaceAllStringFunc(f.Match, func(term string) string {
-		if slices.Contains(l.ports[l.chassis], residentTerm.FindStringSubmatch(term)[1]) {
-			return "1"
+		if chassis, bound := l.chassis[residentTerm.FindStringSubmatch(term)[1]]; bound {
+			return "(" + l.from(chassis) + ")"
 		}
 		return "0"
 	})
 	return variableTerm.ReplaceAllStringFunc(local, func(term string) string { return l.expand(f.Pipeline, term) })
 }
 
-// expand gives a variable its value. In the egress pipeline of a switch that is the value on the chassis of the port by which the
-// packet leaves: this is where it is used. Where there is no value the condition is false, as with a flow that is left out.
+// from matches what starts on a chassis.
+func (l located) from(chassis string) string { return fmt.Sprintf("pkt.mark == %d", l.marks[chassis]) }
+
+// expand gives a variable its values. In the egress pipeline of a switch that is the one on the chassis of the port by which the packet
+// leaves: this is where it is used. Where there is no value the condition is false, as with a flow that is left out.
 func (l located) expand(pipeline, term string) string {
 	parts := variableTerm.FindStringSubmatch(term)
-	if pipeline == "ingress" {
-		if value, ok := l.variables[l.chassis][parts[2]]; ok {
-			return parts[1] + value
-		}
-		return "0"
-	}
 	terms := []string{"0"}
 	for chassis, variables := range l.variables {
-		if value, ok := variables[parts[2]]; ok && len(l.ports[chassis]) > 0 {
+		value, ok := variables[parts[2]]
+		switch {
+		case !ok:
+		case pipeline == "ingress":
+			terms = append(terms, fmt.Sprintf("%s && %s%s", l.from(chassis), parts[1], value))
+		case len(l.ports[chassis]) > 0:
 			terms = append(terms, fmt.Sprintf(`outport == {"%s"} && %s%s`, strings.Join(l.ports[chassis], `", "`), parts[1], value))
 		}
 	}
@@ -126,7 +135,7 @@ type flow struct {
 	Pipeline string   `json:"pipeline"`
 }
 
-// flows lists the logical flows that mean something else on each chassis.
+// flows lists the logical flows that may mean something else on each chassis.
 func (n *Northd) flows() []flow {
 	n.tb.Helper()
 	return slices.DeleteFunc(selected[flow](n, "Logical_Flow", "_uuid", "match", "pipeline"), func(f flow) bool {

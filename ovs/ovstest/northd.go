@@ -14,7 +14,6 @@ type Northd struct {
 	NB, SB *Server
 
 	tb     testing.TB
-	from   programs
 	dir    string
 	traces int
 }
@@ -22,27 +21,15 @@ type Northd struct {
 // StartNorthd runs the three programs and returns when ovn-northd has filled both databases.
 func StartNorthd(tb testing.TB) *Northd {
 	tb.Helper()
-	return programs{}.startNorthd(tb)
-}
-
-// StartNorthdOf does so with the OVN of another Debian that is unpacked in a folder, such as dist/root with that of Heddle's image.
-// It skips the test where there is none.
-func StartNorthdOf(tb testing.TB, root string) *Northd {
-	tb.Helper()
-	return in(tb, root).startNorthd(tb)
-}
-
-func (p programs) startNorthd(tb testing.TB) *Northd {
-	tb.Helper()
-	p.need(tb, "ovn-northd", "ovn-nbctl", "ovn-sbctl", "ovn-trace")
+	need(tb, "ovn-northd", "ovn-nbctl", "ovn-sbctl", "ovn-trace")
 	dir, err := os.MkdirTemp("", "northd") // not tb.TempDir, see StartServer
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	n := &Northd{NB: p.startServer(tb, NorthboundSchema), SB: p.startServer(tb, SouthboundSchema), tb: tb, from: p, dir: dir}
-	stdin, process := tied(tb, p.line(tb, "ovn-northd", "--ovnnb-db="+n.NB.Endpoint, "--ovnsb-db="+n.SB.Endpoint,
-		"--unixctl="+n.ctl(), "-vconsole:off", "--log-file="+filepath.Join(dir, "log")))
+	n := &Northd{NB: StartServer(tb, NorthboundSchema), SB: StartServer(tb, SouthboundSchema), tb: tb, dir: dir}
+	stdin, process := tied(tb, "ovn-northd", "--ovnnb-db="+n.NB.Endpoint, "--ovnsb-db="+n.SB.Endpoint,
+		"--unixctl="+n.ctl(), "-vconsole:off", "--log-file="+filepath.Join(dir, "log"))
 	tb.Cleanup(func() {
 		_ = stdin.Close()
 		_ = process.Wait()
@@ -52,9 +39,9 @@ func (p programs) startNorthd(tb testing.TB) *Northd {
 }
 
 // tied starts a program in a process group of its own that ends when its input is closed, whatever happens to the test.
-func tied(tb testing.TB, line []string) (io.Closer, *exec.Cmd) {
+func tied(tb testing.TB, program string, args ...string) (io.Closer, *exec.Cmd) {
 	tb.Helper()
-	cmd := exec.Command("sh", append([]string{"-c", `"$@" & cat >/dev/null; kill -KILL $!; wait`, "sh"}, line...)...)
+	cmd := exec.Command("sh", append([]string{"-c", `"$@" & cat >/dev/null; kill -KILL $!; wait`, "sh", program}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -77,7 +64,7 @@ func (n *Northd) Sync() {
 // Sbctl runs ovn-sbctl.
 func (n *Northd) Sbctl(args ...string) string {
 	n.tb.Helper()
-	return n.from.run(n.tb, "ovn-sbctl", append([]string{"--db=" + n.SB.Endpoint, "--no-leader-only", "-t", "20"}, args...)...)
+	return run(n.tb, "ovn-sbctl", append([]string{"--db=" + n.SB.Endpoint, "--no-leader-only", "-t", "20"}, args...)...)
 }
 
 // AddChassis makes a node known to OVN, as its ovn-controller would.
@@ -86,12 +73,22 @@ func (n *Northd) AddChassis(name, ip string) {
 	n.Sbctl("chassis-add", name, "geneve", ip)
 }
 
-// Bind puts ports on a chassis, as the ovn-controller there would when the interfaces appear.
+// Bind puts ports on a chassis, wherever they were, as the ovn-controller there would when the interfaces appear.
 func (n *Northd) Bind(chassis string, ports ...string) {
 	n.tb.Helper()
+	n.BindAll(map[string][]string{chassis: ports})
+}
+
+// BindAll puts ports on several chassis.
+func (n *Northd) BindAll(ports map[string][]string) {
+	n.tb.Helper()
 	var args []string
-	for _, port := range ports {
-		args = append(args, "--", "--may-exist", "lsp-bind", port, chassis)
+	for chassis, list := range ports {
+		for _, port := range list {
+			args = append(args, "--", "--if-exists", "lsp-unbind", port, "--", "lsp-bind", port, chassis)
+		}
 	}
-	n.Sbctl(args...)
+	if len(args) > 0 {
+		n.Sbctl(args...)
+	}
 }

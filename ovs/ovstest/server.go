@@ -2,6 +2,7 @@ package ovstest
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -24,7 +25,6 @@ type Server struct {
 	Endpoint string
 
 	tb      testing.TB
-	from    programs
 	dir     string
 	dbFile  string
 	process *exec.Cmd
@@ -34,23 +34,18 @@ type Server struct {
 // StartServer runs ovsdb-server on a new database with the schema in that file.
 func StartServer(tb testing.TB, schema string) *Server {
 	tb.Helper()
-	return programs{}.startServer(tb, schema)
-}
-
-func (p programs) startServer(tb testing.TB, schema string) *Server {
-	tb.Helper()
-	p.need(tb, "ovsdb-server", "ovsdb-tool")
+	need(tb, "ovsdb-server", "ovsdb-tool")
 	// Unix socket paths are limited to 107 bytes, so the test's own (long) temporary folder will not do.
 	dir, err := os.MkdirTemp("", "ovsdb")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{tb: tb, from: p, dir: dir, dbFile: filepath.Join(dir, "db"), Endpoint: "unix:" + filepath.Join(dir, "sock")}
+	s := &Server{tb: tb, dir: dir, dbFile: filepath.Join(dir, "db"), Endpoint: "unix:" + filepath.Join(dir, "sock")}
 	tb.Cleanup(func() {
 		s.Kill()
 		_ = os.RemoveAll(dir)
 	})
-	p.run(tb, "ovsdb-tool", "create", s.dbFile, filepath.Join(p.root, schema))
+	run(tb, "ovsdb-tool", "create", s.dbFile, schema)
 	s.Start()
 	return s
 }
@@ -59,9 +54,8 @@ func (p programs) startServer(tb testing.TB, schema string) *Server {
 // command then, and ends with it, so that closing our end of its input ends both, whatever happens to the test.
 func (s *Server) Start() {
 	s.tb.Helper()
-	line := s.from.line(s.tb, "ovsdb-server", "--remote=p"+s.Endpoint, "--unixctl="+filepath.Join(s.dir, "ctl"),
+	cmd := exec.Command("ovsdb-server", "--remote=p"+s.Endpoint, "--unixctl="+filepath.Join(s.dir, "ctl"),
 		"--run=sh -c 'echo ready; exec cat'", "-vconsole:off", "--log-file="+filepath.Join(s.dir, "log"), s.dbFile)
-	cmd := exec.Command(line[0], line[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -106,7 +100,7 @@ func (s *Server) Recreate(schema string) {
 	if err := os.Remove(s.dbFile); err != nil {
 		s.tb.Fatal(err)
 	}
-	s.from.run(s.tb, "ovsdb-tool", "create", s.dbFile, filepath.Join(s.from.root, schema))
+	run(s.tb, "ovsdb-tool", "create", s.dbFile, schema)
 	s.Start()
 }
 
@@ -116,16 +110,37 @@ func (s *Server) Pid() int { return s.process.Process.Pid }
 // Nbctl runs ovn-nbctl against the server.
 func (s *Server) Nbctl(args ...string) string {
 	s.tb.Helper()
-	s.from.need(s.tb, "ovn-nbctl")
-	return s.from.run(s.tb, "ovn-nbctl", append([]string{"--db=" + s.Endpoint, "--no-leader-only", "-t", "20"}, args...)...)
+	need(s.tb, "ovn-nbctl")
+	return run(s.tb, "ovn-nbctl", append([]string{"--db=" + s.Endpoint, "--no-leader-only", "-t", "20"}, args...)...)
 }
 
 // Transact runs one transaction, in OVSDB's JSON notation, and returns the reply; the test fails if the server refuses it.
 func (s *Server) Transact(json string) string {
 	s.tb.Helper()
-	reply := s.from.run(s.tb, "ovsdb-client", "transact", s.Endpoint, json)
+	reply := run(s.tb, "ovsdb-client", "transact", s.Endpoint, json)
 	if strings.Contains(reply, `"error":`) {
 		s.tb.Fatalf("transaction refused: %s", reply)
 	}
 	return reply
+}
+
+func need(tb testing.TB, programs ...string) {
+	tb.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			tb.Skipf("%s is not installed; run `make deps`", p)
+		}
+	}
+}
+
+func run(tb testing.TB, program string, args ...string) string {
+	tb.Helper()
+	cmd := exec.Command(program, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		tb.Fatal(fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, stderr.String()))
+	}
+	return string(out)
 }

@@ -32,6 +32,8 @@ type Tracer struct {
 	tb  testing.TB
 	ctl string
 	pid int
+	// marks are those of packets from each chassis.
+	marks map[string]int
 }
 
 // Trace is the way of one packet.
@@ -44,33 +46,28 @@ type Trace struct {
 	Text string
 }
 
-// Tracer starts an ovn-trace that sees the network as ovn-controller on that chassis does, where is_chassis_resident is true
-// of the ports that are bound there, and where variables (Chassis_Template_Var in ovn-nb(5)) have values. ovn-trace itself knows no
-// chassis: it takes every port for resident, and leaves out flows with variables. So both are replaced in the flows that this one
-// reads (local.go); chassis "" leaves them as they are. Call Sync before.
-func (n *Northd) Tracer(chassis string) *Tracer {
+// Tracer starts an ovn-trace that knows where things are, which ovn-trace itself does not (local.go). Call Sync before.
+func (n *Northd) Tracer() *Tracer {
 	n.tb.Helper()
 	n.traces++
 	t := &Tracer{tb: n.tb, ctl: filepath.Join(n.dir, fmt.Sprintf("trace%d", n.traces))}
-	restore := func() {}
-	if chassis != "" {
-		restore = n.localize(chassis)
-	}
-	t.start(n)
+	var restore func()
+	t.marks, restore = n.locate()
+	t.start(n.SB.Endpoint)
 	restore()
 	return t
 }
 
 // start returns when the process has read SB. With --detach it is a grandchild that nobody waits for, unless we say that
 // orphans are ours (prctl(2), PR_SET_CHILD_SUBREAPER). It ends with SB's server, since it does not connect again.
-func (t *Tracer) start(n *Northd) {
+func (t *Tracer) start(sb string) {
 	t.tb.Helper()
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.tb.Fatal(err)
 	}
 	pidfile := t.ctl + ".pid"
-	args := []string{"--db=" + n.SB.Endpoint, "--no-leader-only", "--detach", "--no-chdir", "--unixctl=" + t.ctl, "--pidfile=" + pidfile, "-vconsole:off"}
-	n.from.run(t.tb, "ovn-trace", append(args, slices.Repeat([]string{"--ct=new"}, newFlows)...)...)
+	args := []string{"--db=" + sb, "--no-leader-only", "--detach", "--no-chdir", "--unixctl=" + t.ctl, "--pidfile=" + pidfile, "-vconsole:off"}
+	run(t.tb, "ovn-trace", append(args, slices.Repeat([]string{"--ct=new"}, newFlows)...)...)
 	t.tb.Cleanup(t.Close)
 	text, err := os.ReadFile(pidfile)
 	if err != nil {
@@ -87,9 +84,12 @@ func (t *Tracer) Close() {
 	_, _ = syscall.Wait4(t.pid, nil, 0, nil)
 }
 
-// Ask traces the first packet of a flow, given as ovn-trace(8) describes under MICROFLOW.
-func (t *Tracer) Ask(microflow string) Trace {
+// Ask traces the first packet of a flow, given as ovn-trace(8) describes under MICROFLOW, as the ovn-controller on that chassis would
+// have it, where is_chassis_resident is true of the ports that are bound there, and variables (Chassis_Template_Var in ovn-nb(5)) have
+// its values. On chassis "" nothing is bound.
+func (t *Tracer) Ask(chassis, microflow string) Trace {
 	t.tb.Helper()
+	microflow += fmt.Sprintf(" && pkt.mark == %d", t.marks[chassis])
 	text, err := control(t.ctl, "trace", "--minimal", microflow)
 	if err != nil {
 		t.tb.Fatalf("ovn-trace %s: %v", microflow, err)
