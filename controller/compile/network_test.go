@@ -100,13 +100,23 @@ func (n *network) lookAt(w world, ports map[string][]string) {
 // commit gives NB the rows of this cluster and no others.
 func (n *network) commit(w world) {
 	n.t.Helper()
-	owners, outputs := compileAll(fill(networkConfig, w.objects()))
+	owners, outputs := compileAll(n.filled(w))
 	for _, owner := range n.conn.Owners() {
 		if _, ok := outputs[owner]; !ok {
 			owners, outputs[owner] = append(owners, owner), compile.Output{}
 		}
 	}
 	n.apply(owners, outputs)
+}
+
+// filled is a store with what there is in a cluster, for the server that there is.
+func (n *network) filled(w world) *state.Store {
+	s := state.New(networkConfig)
+	s.SetServer(state.Server{Templates: n.conn.Has(db.ChassisTemplateVarTable), Tiers: n.conn.Has(db.ACLTable, "tier")})
+	for _, put := range w.objects() {
+		put(s)
+	}
+	return s
 }
 
 var networkConfig = state.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join", NodeLocalDNS: localDNS}

@@ -27,7 +27,7 @@ func (o *oracle) restart(c *verdict.Cluster) {
 	o.t.Helper()
 	start := time.Now()
 	w := o.worldOf(c)
-	o.store = fill(networkConfig, w.objects())
+	o.store = o.filled(w)
 	owners, outputs := compileAll(o.store)
 	for _, owner := range o.conn.Owners() {
 		if _, ok := outputs[owner]; !ok {
@@ -44,7 +44,7 @@ func (o *oracle) follow(r *rand.Rand, c *verdict.Cluster) {
 	o.t.Helper()
 	start := time.Now()
 	w := o.worldOf(c)
-	events := difference(o.store, fill(networkConfig, w.objects()))
+	events := difference(o.store, o.filled(w))
 	r.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 	for len(events) > 0 {
 		n := 1 + r.IntN(len(events))
@@ -109,6 +109,7 @@ func difference(from, to *state.Store) []func() {
 		tableDifference(from.Vpcs, to.Vpcs), tableDifference(from.Subnets, to.Subnets), tableDifference(from.Nodes, to.Nodes), tableDifference(from.Places, to.Places),
 		tableDifference(from.Pods, to.Pods), tableDifference(from.Namespaces, to.Namespaces), tableDifference(from.IPs, to.IPs),
 		tableDifference(from.Services, to.Services), tableDifference(from.EndpointSlices, to.EndpointSlices), tableDifference(from.Policies, to.Policies),
+		tableDifference(from.AdminPolicies, to.AdminPolicies), tableDifference(from.BaselinePolicies, to.BaselinePolicies), tableDifference(from.ClusterPolicies, to.ClusterPolicies),
 	)
 }
 
