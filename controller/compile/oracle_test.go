@@ -5,12 +5,14 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/heddle-net/heddle/controller/feed"
@@ -89,6 +91,54 @@ func TestPoliciesAgainstTheAPI(t *testing.T) {
 		machine.UsePrograms(t, "../../dist/root")
 		newOracle(t, newNetwork(t), allPolicies).run(t, perRun)
 	})
+}
+
+// TestKeptCases compares every packet of the cases that were found once.
+func TestKeptCases(t *testing.T) {
+	for _, kinds := range []struct {
+		name     string
+		programs string
+		oracleKinds
+	}{{"NetworkPolicy", "", networkPolicies}, {"all kinds", "../../dist/root", allPolicies}} {
+		t.Run(kinds.name, func(t *testing.T) {
+			if kinds.programs != "" {
+				machine.UsePrograms(t, kinds.programs)
+			}
+			newOracle(t, newNetwork(t), kinds.oracleKinds).replay(t)
+		})
+	}
+}
+
+// replay compares the cases without policies that are not enforced.
+func (o *oracle) replay(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/oracle/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := verdict.Parse(string(archive.Files[0].Data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.compared.AdminNetworkPolicies == 0 && len(c.AdminNetworkPolicies)+len(c.BaselineAdminNetworkPolicies)+len(c.ClusterNetworkPolicies) > 0 {
+			continue
+		}
+		o.restart(c)
+		for _, p := range packetsOf(c) {
+			if _, reason := c.Allowed(p); p.From == p.To || strings.Contains(reason.Ends, "not in the") {
+				continue
+			}
+			if d := o.compare(c, question{p, p.Port == 80}); d != "" {
+				t.Errorf("%s: %s", file, d)
+			}
+		}
+	}
+	t.Log(o)
 }
 
 func (o *oracle) run(t *testing.T, count int) {

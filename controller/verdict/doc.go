@@ -28,7 +28,8 @@
 //   - Pods in the host's network are no subject and no peer of any selector, as the cluster-wide kinds say. They are their node.
 //   - Finished Pods, and those without a node or an address, are not there; their address may be another Pod's already.
 //   - ipBlock and networks look at the addresses in the packet, of Pods and nodes too. A node that sends from an address that its
-//     object does not show (Peer.Addr) is in a block for ingress, or among its exceptions, with the first address that it shows.
+//     object does not show (Peer.Addr) is for the blocks of an ingress rule at the first address that it shows, if any range of the rule
+//     has that one, excepted or not.
 //   - A named port is looked up in the destination Pod, whatever peer has matched: in its containers, and then in init containers
 //     that go on running; the first one of that name and the packet's protocol counts. For NetworkPolicy the rule's protocol has to
 //     be the same. Where the destination is no Pod, a named port matches nothing.

@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -53,18 +52,17 @@ func (c *Cluster) allowingRule(policy *networkingv1.NetworkPolicy, t *traffic) i
 
 // matches wants both the peers and the ports; an empty or missing list restricts nothing.
 func (c *Cluster) matches(namespace string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort, t *traffic) bool {
-	peer := slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool { return c.isPeer(namespace, &p, t) })
+	by := t.sourceFor(peers)
+	peer := slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool { return c.isPeer(namespace, &p, by) })
 	port := slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool { return isPort(&p, t) })
 	return (peer || len(peers) == 0) && (port || len(ports) == 0)
 }
 
-func (c *Cluster) isPeer(namespace string, p *networkingv1.NetworkPolicyPeer, t *traffic) bool {
-	everything, remote := &metav1.LabelSelector{}, t.remote
+func (c *Cluster) isPeer(namespace string, p *networkingv1.NetworkPolicyPeer, remote end) bool {
+	everything := &metav1.LabelSelector{}
 	switch {
-	case p.IPBlock != nil && t.direction == "ingress":
-		return inBlock(p.IPBlock, sourceOf(p.IPBlock, remote))
 	case p.IPBlock != nil:
-		return inBlock(p.IPBlock, remote.addr)
+		return inCIDR(p.IPBlock.CIDR, remote.addr) && !slices.ContainsFunc(p.IPBlock.Except, func(cidr string) bool { return inCIDR(cidr, remote.addr) })
 	case p.NamespaceSelector != nil && p.PodSelector != nil:
 		return c.selectsPod(p.NamespaceSelector, p.PodSelector, remote.pod)
 	case p.NamespaceSelector != nil:
@@ -75,19 +73,19 @@ func (c *Cluster) isPeer(namespace string, p *networkingv1.NetworkPolicyPeer, t 
 	return false // the API server refuses a peer without a field
 }
 
-func inBlock(b *networkingv1.IPBlock, addr netip.Addr) bool {
-	return inCIDR(b.CIDR, addr) && !slices.ContainsFunc(b.Except, func(cidr string) bool { return inCIDR(cidr, addr) })
-}
-
-// sourceOf is the address that a block sees of whoever sends: of a node the one that its object shows, if the range has that one, by
-// whatever other address the packet comes.
-func sourceOf(b *networkingv1.IPBlock, remote end) netip.Addr {
-	if remote.node != nil {
-		if shown, ok := remote.by(nodeAddrs(remote.node), familyOf(remote.addr)); ok && inCIDR(b.CIDR, shown.addr) {
-			return shown.addr
-		}
+// sourceFor is the other end with the address that the blocks of a rule see. Of a node that sends this is the one that its object
+// shows, if a range of the rule has that one, by whatever other address the packet comes.
+func (t *traffic) sourceFor(peers []networkingv1.NetworkPolicyPeer) end {
+	if t.direction == "egress" || t.remote.node == nil {
+		return t.remote
 	}
-	return remote.addr
+	shown, ok := t.remote.by(nodeAddrs(t.remote.node), familyOf(t.remote.addr))
+	if ok && slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool {
+		return p.IPBlock != nil && inCIDR(p.IPBlock.CIDR, shown.addr)
+	}) {
+		return shown
+	}
+	return t.remote
 }
 
 func isPort(p *networkingv1.NetworkPolicyPort, t *traffic) bool {
