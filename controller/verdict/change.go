@@ -14,7 +14,7 @@ import (
 func Change(r *rand.Rand, size Size, c *Cluster) *Cluster {
 	g := &generator{Rand: r, size: size, c: c.clone()}
 	g.chooseCIDRs()
-	happenings := []func(){g.relabelPod, g.relabelNamespace, g.removePod, g.replacePod, g.addPod, g.finishPod, g.moveNode}
+	happenings := []func(){g.relabelPod, g.relabelPod, g.relabelNamespace, g.relabelNamespace, g.removePod, g.replacePod, g.addPod, g.finishPod, g.moveNode}
 	for range 1 + r.IntN(3) {
 		if g.in(2) {
 			g.changePolicies()

@@ -217,8 +217,11 @@ func (g *generator) selector(choices map[string][]string) metav1.LabelSelector {
 		s.MatchLabels = map[string]string{key: one(g.Rand, choices[key])}
 	case 5:
 		s.MatchLabels = g.labels(choices)
-	default:
-		for range 1 + g.IntN(2) {
+	default: // several conditions on one key, too
+		if g.in(4) {
+			s.MatchLabels = g.labels(choices)
+		}
+		for range 1 + g.IntN(3) {
 			s.MatchExpressions = append(s.MatchExpressions, g.expression(choices))
 		}
 	}
