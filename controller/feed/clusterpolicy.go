@@ -230,8 +230,8 @@ func (c *clusterRule) field() string { return fmt.Sprintf("spec.%s[%d]", c.direc
 // actions are those of all kinds.
 var actions = map[string]state.Action{"Allow": state.Allow, "Accept": state.Allow, "Deny": state.Deny, "Pass": state.Pass}
 
-// rule adds a rule. The API says what becomes of one that is not understood: if it allows, what is not understood matches nothing;
-// else it denies everything.
+// rule adds a rule. The API says what becomes of one that is not understood, in whatever part of it: if it allows, it matches nothing,
+// else it denies everything (ClusterNetworkPolicyEgressPeer).
 func (r *clusterReader) rule(c clusterRule) {
 	action, known := actions[c.action]
 	rule := state.ClusterRule{Rule: state.Rule{Direction: c.direction, AnyPort: len(c.ports) == 0}, Action: action}
@@ -243,7 +243,10 @@ func (r *clusterReader) rule(c clusterRule) {
 	switch {
 	case r.unreadable && action != state.Deny:
 		return
-	case !complete && (action != state.Allow || !known):
+	case !complete && known && action == state.Allow:
+		r.invalid(c.field(), "the rule allows nothing, because it is not understood")
+		return
+	case !complete:
 		r.invalid(c.field(), "the rule denies everything, because it is not understood")
 		rule = state.ClusterRule{Rule: state.Rule{Direction: c.direction, Anybody: true, AnyPort: true}, Action: state.Deny}
 	case len(rule.Peers)+len(rule.Blocks)+len(rule.Nodes)+len(rule.Domains) == 0 || !rule.AnyPort && len(rule.Ports) == 0:
