@@ -73,9 +73,6 @@ func (o *oracle) be(w world, c *verdict.Cluster, start time.Time) {
 		o.hosts[w.nodes[i].port()] = hostOfNode(w, i)
 		ports[chassis(i)] = append(ports[chassis(i)], w.nodes[i].port())
 	}
-	if o.by != nil {
-		o.by()
-	}
 	o.lookAt(w, ports)
 	o.now = c
 	o.clusters++

@@ -9,7 +9,7 @@ import (
 )
 
 // shrinking is how many clusters are tried to make a case small.
-const shrinking = 400
+const shrinking = 200
 
 // smallest is the case of a disagreement, made small. One that shows only when a cluster has become this one by a change comes with
 // the cluster before.

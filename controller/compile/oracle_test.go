@@ -29,8 +29,8 @@ import (
 // in place of a change.
 const (
 	perRun     = 20000
-	perCluster = 250
-	changes    = 4
+	perCluster = 400
+	changes    = 5
 )
 
 // oracleKinds are the kinds of policies that are compared, as sizes of clusters, and the objects that enforce them.
@@ -176,7 +176,6 @@ type oracle struct {
 	oracleKinds
 	store *state.Store     // what the events have come to
 	now   *verdict.Cluster // that NB is of
-	by    func()           // what is done to NB by hand after that, for the tests of this test
 
 	hosts map[string]host         // by their ports
 	vips  map[string][]netip.Addr // of a Service for each Pod, by the Pod's port

@@ -16,7 +16,7 @@ import (
 func (n *Northd) locate() (marks map[string]int, restore func()) {
 	n.tb.Helper()
 	n.northd("pause")
-	l, before := n.located(), n.flows()
+	l, before := n.located()
 	n.setMatches(before, l.match)
 	return l.marks, func() {
 		n.tb.Helper()
@@ -33,33 +33,42 @@ type located struct {
 	variables map[string]map[string]string // of each chassis
 }
 
-func (n *Northd) located() located {
+// located asks SB, and returns the flows that may mean something else on each chassis.
+func (n *Northd) located() (located, []flow) {
 	n.tb.Helper()
+	var (
+		chassis []struct {
+			UUID [2]string `json:"_uuid"`
+			Name string    `json:"name"`
+		}
+		ports []struct {
+			Port    string `json:"logical_port"`
+			Chassis []any  `json:"chassis"` // empty, or a reference
+		}
+		variables []struct {
+			Chassis   string `json:"chassis"`
+			Variables ovsMap `json:"variables"`
+		}
+		flows []flow
+	)
+	n.read(selection{"Chassis", []string{"_uuid", "name"}, &chassis}, selection{"Port_Binding", []string{"logical_port", "chassis"}, &ports},
+		selection{"Chassis_Template_Var", []string{"chassis", "variables"}, &variables}, selection{"Logical_Flow", []string{"_uuid", "match", "pipeline"}, &flows})
 	l := located{make(map[string]int), make(map[string]string), make(map[string][]string), make(map[string]map[string]string)}
-	names := make(map[string]string) // by UUID
-	for _, row := range selected[struct {
-		UUID [2]string `json:"_uuid"`
-		Name string    `json:"name"`
-	}](n, "Chassis", "_uuid", "name") {
+	names := make(map[any]string) // by UUID
+	for _, row := range chassis {
 		names[row.UUID[1]] = row.Name
 		l.marks[row.Name] = len(l.marks) + 1
 	}
-	for _, row := range selected[struct {
-		Port    string `json:"logical_port"`
-		Chassis []any  `json:"chassis"` // empty, or a reference
-	}](n, "Port_Binding", "logical_port", "chassis") {
+	for _, row := range ports {
 		if uuid, ok := row.Chassis[1].(string); ok {
-			chassis := names[uuid]
-			l.chassis[row.Port], l.ports[chassis] = chassis, append(l.ports[chassis], row.Port)
+			l.chassis[row.Port] = names[uuid]
+			l.ports[names[uuid]] = append(l.ports[names[uuid]], row.Port)
 		}
 	}
-	for _, row := range selected[struct {
-		Chassis   string `json:"chassis"`
-		Variables ovsMap `json:"variables"`
-	}](n, "Chassis_Template_Var", "chassis", "variables") {
+	for _, row := range variables {
 		l.variables[row.Chassis] = row.Variables
 	}
-	return l
+	return l, slices.DeleteFunc(flows, func(f flow) bool { return !residentTerm.MatchString(f.Match) && !variableTerm.MatchString(f.Match) })
 }
 
 // ovsMap is a map in OVSDB's notation (RFC 7047, section 5.1).
@@ -78,18 +87,33 @@ func (m *ovsMap) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// selected are some columns of all rows of a table in SB.
-func selected[T any](n *Northd, table string, columns ...string) []T {
+// selection is some columns of all rows of a table, and where they go.
+type selection struct {
+	table   string
+	columns []string
+	rows    any
+}
+
+// read does so in one transaction with SB.
+func (n *Northd) read(selections ...selection) {
 	n.tb.Helper()
-	query, err := json.Marshal([]any{"OVN_Southbound", map[string]any{"op": "select", "table": table, "where": []any{}, "columns": columns}})
+	query := []any{"OVN_Southbound"}
+	for _, s := range selections {
+		query = append(query, map[string]any{"op": "select", "table": s.table, "where": []any{}, "columns": s.columns})
+	}
+	text, err := json.Marshal(query)
 	if err != nil {
 		n.tb.Fatal(err)
 	}
-	var reply []struct{ Rows []T }
-	if err := json.Unmarshal([]byte(n.SB.Transact(string(query))), &reply); err != nil {
+	var reply []struct{ Rows json.RawMessage }
+	if err := json.Unmarshal([]byte(n.SB.Transact(string(text))), &reply); err != nil {
 		n.tb.Fatal(err)
 	}
-	return reply[0].Rows
+	for i, s := range selections {
+		if err := json.Unmarshal(reply[i].Rows, s.rows); err != nil {
+			n.tb.Fatal(err)
+		}
+	}
 }
 
 var (
@@ -133,14 +157,6 @@ type flow struct {
 	UUID     []string `json:"_uuid"`
 	Match    string   `json:"match"`
 	Pipeline string   `json:"pipeline"`
-}
-
-// flows lists the logical flows that may mean something else on each chassis.
-func (n *Northd) flows() []flow {
-	n.tb.Helper()
-	return slices.DeleteFunc(selected[flow](n, "Logical_Flow", "_uuid", "match", "pipeline"), func(f flow) bool {
-		return !residentTerm.MatchString(f.Match) && !variableTerm.MatchString(f.Match)
-	})
 }
 
 func (n *Northd) setMatches(flows []flow, match func(flow) string) {
