@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,137 +9,170 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/heddle-net/heddle/controller/verdict"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
 // otherPort is a second one that the Pods of these tests serve.
 const otherPort = podPort + 1
 
-// policyFlow is what a table of expectations is asked about: Pods are namespace/name, such as a/x.
-type policyFlow struct {
-	from, to string
-	port     int
-	protocol string
-}
-
-// TestPolicies compares what three Namespaces of three Pods reach of one another, on two ports by TCP and UDP, with what their policies
-// say, in each family.
+// TestPolicies compares who reaches whom, of three Namespaces of three Pods, on two ports by TCP and UDP, with what their policies say:
+// of Pods with addresses of two families in each of them, and of Pods with one.
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	e := use(t)
-	e.subnet(t, "policies", "10.142.0.0/24,fd00:10:142::/112", nil)
-	spaces := make(map[string]string)
+	sets, err := txtar.ParseFile("testdata/policies.txtar")
+	must(t, err)
+	m := policyMatrix{e: e}
+	for _, space := range []string{"a", "b", "c"} {
+		e.namespace(t, "policy-"+space, map[string]string{"space": space})
+		m.namespaces = append(m.namespaces, space)
+	}
+	for _, network := range []struct{ subnet, cidr string }{{"policies", "10.142.0.0/24,fd00:10:142::/112"}, {"policies-4", "10.142.1.0/24"}} {
+		t.Run(network.subnet, func(t *testing.T) {
+			e.subnet(t, network.subnet, network.cidr, nil)
+			m.start(t, network.subnet)
+			for _, set := range sets.Files {
+				m.inForce(t, set)
+			}
+		})
+	}
+}
+
+// policyMatrix is the Pods that ask each other, and what policies look at.
+type policyMatrix struct {
+	e          *env
+	namespaces []string
+	cluster    verdict.Cluster
+	askers     map[string]asker // by the Pod's namespace/name
+}
+
+// start starts three Pods in each Namespace.
+func (m *policyMatrix) start(t *testing.T, subnet string) {
+	t.Helper()
 	var pods []*corev1.Pod
-	for i, space := range []string{"a", "b", "c"} {
-		spaces[space] = e.namespace(t, "policy-"+space, map[string]string{"space": space})
+	for i, space := range m.namespaces {
 		for j, name := range []string{"x", "y", "z"} {
-			p := inSubnet(pod(spaces[space], name, e.Nodes()[(i+j)%2]), "policies")
+			p := inSubnet(pod("policy-"+space, name, m.e.Nodes()[(i+j)%2]), subnet)
 			p.Labels = map[string]string{"pod": name}
 			second := agnhost(otherPort)
-			second.Name = "second"
+			second.Name, second.Ports = "second", []corev1.ContainerPort{{Name: "second", ContainerPort: otherPort}}
 			p.Spec.Containers[0].Ports = []corev1.ContainerPort{{Name: "main", ContainerPort: podPort}}
 			p.Spec.Containers = append(p.Spec.Containers, second)
 			pods = append(pods, p)
 		}
 	}
-	e.start(t, pods...)
-	var places []policyPlace
+	m.e.start(t, pods...)
+	m.cluster, m.askers = verdict.Cluster{Pods: pods}, make(map[string]asker)
+	var namespaces corev1.NamespaceList
+	var nodes corev1.NodeList
+	must(t, errors.Join(m.e.client.List(t.Context(), &namespaces), m.e.client.List(t.Context(), &nodes)))
+	for i := range namespaces.Items {
+		m.cluster.Namespaces = append(m.cluster.Namespaces, &namespaces.Items[i])
+	}
+	for i := range nodes.Items {
+		m.cluster.Nodes = append(m.cluster.Nodes, &nodes.Items[i])
+	}
 	for _, p := range pods {
-		for space, ns := range spaces {
-			if ns == p.Namespace {
-				places = append(places, policyPlace{e.podAsker(t, p), space + "/" + p.Name})
-			}
-		}
-	}
-	for _, c := range []struct {
-		name     string
-		policies map[string]string // by Namespace
-		allowed  func(policyFlow) bool
-	}{
-		{"none", nil, func(policyFlow) bool { return true }},
-		{"default deny", map[string]string{"a": "{podSelector: {}}"}, func(f policyFlow) bool { return !strings.HasPrefix(f.to, "a/") }},
-		{"a Namespace, one port by its name", map[string]string{"a": "{podSelector: {}, ingress: [{from: [{namespaceSelector: {matchLabels: {space: b}}}], ports: [{port: main}]}]}"}, func(f policyFlow) bool {
-			return !strings.HasPrefix(f.to, "a/") || strings.HasPrefix(f.from, "b/") && f.port == podPort && f.protocol == "tcp"
-		}},
-		{"egress to one Pod by UDP", map[string]string{"b": "{podSelector: {matchLabels: {pod: x}}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {}, podSelector: {matchLabels: {pod: \"y\"}}}], ports: [{protocol: UDP}]}]}"}, func(f policyFlow) bool {
-			return f.from != "b/x" || strings.HasSuffix(f.to, "/y") && f.protocol == "udp"
-		}},
-		{"both sides must agree", map[string]string{
-			"a": "{podSelector: {matchLabels: {pod: x}}, ingress: [{from: [{namespaceSelector: {matchLabels: {space: b}}}]}]}",
-			"b": "{podSelector: {}, policyTypes: [Egress], egress: [{to: [{namespaceSelector: {matchLabels: {space: a}}, podSelector: {matchLabels: {pod: x}}}]}]}",
-		}, func(f policyFlow) bool {
-			if strings.HasPrefix(f.from, "b/") {
-				return f.to == "a/x"
-			}
-			return f.to != "a/x"
-		}},
-	} {
-		var objects []*networkingv1.NetworkPolicy
-		for space, spec := range c.policies {
-			obj := &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: spaces[space], Name: "p"}}
-			if err := yaml.UnmarshalStrict([]byte(spec), &obj.Spec); err != nil {
-				t.Fatal(err)
-			}
-			e.create(t, obj)
-			objects = append(objects, obj)
-		}
-		for _, v6 := range []bool{false, true} {
-			expectFlows(t, fmt.Sprintf("%s, IPv6 %t", c.name, v6), places, v6, c.allowed)
-		}
-		for _, obj := range objects {
-			e.remove(t, obj)
-		}
+		m.askers[p.Namespace+"/"+p.Name] = m.e.podAsker(t, p)
 	}
 }
 
-// policyPlace is a Pod as tables of expectations name it.
-type policyPlace struct {
-	asker
-	place string
-}
-
-// openCell is a question of the table of who reaches whom, and the last answer.
-type openCell struct {
-	policyFlow
-	asker  asker
-	target string
-	want   bool
-	answer string
-}
-
-// expectFlows asks everybody about everybody until all is as it should be, or the time is over.
-func expectFlows(t *testing.T, what string, places []policyPlace, v6 bool, allowed func(policyFlow) bool) {
+// inForce puts policies in force, alone, and has everybody ask everybody until all is as it should be, or the time is over.
+func (m *policyMatrix) inForce(t *testing.T, set txtar.File) {
 	t.Helper()
-	var open []*openCell
-	for _, from := range places {
-		for _, to := range places {
-			for _, port := range []int{podPort, otherPort} {
-				for _, protocol := range []string{"tcp", "udp"} {
-					f := policyFlow{from.place, to.place, port, protocol}
-					if from.place != to.place {
-						open = append(open, &openCell{f, from.asker, target(ofFamily(to.sources, v6), int32(port)), allowed(f), ""})
-					}
-				}
-			}
-		}
+	policies, err := verdict.Parse(string(set.Data))
+	must(t, err)
+	objects := objectsOf(policies)
+	for _, obj := range objects {
+		must(t, m.e.client.Create(t.Context(), obj))
 	}
-	asked := len(open)
-	for deadline := time.Now().Add(timeLimit); len(open) > 0; {
+	defer func() {
+		for _, obj := range objects {
+			m.e.remove(t, obj)
+		}
+	}()
+	c := *policies
+	c.Namespaces, c.Pods, c.Nodes = m.cluster.Namespaces, m.cluster.Pods, m.cluster.Nodes
+	want := m.table()
+	open := m.cells(&c, want)
+	asked, rounds := len(open), 0
+	for deadline := time.Now().Add(timeLimit); len(open) > 0 && time.Now().Before(deadline); rounds++ {
 		askCells(t, open)
 		open = slices.DeleteFunc(open, func(c *openCell) bool { return c.want == (c.answer != isSilent) })
-		if time.Now().After(deadline) {
-			break
+	}
+	if len(open) == 0 {
+		t.Logf("%s: %d cells as wanted after %d rounds", set.Name, asked, rounds)
+		return
+	}
+	for _, cell := range open[:min(len(open), 8)] {
+		t.Errorf("%s: %s: %q, want an answer: %t", set.Name, cell.packet, cell.answer, cell.want)
+	}
+	t.Errorf("%s: %d of %d cells are not as they should be, which is:\n%s", set.Name, len(open), asked, want)
+}
+
+func objectsOf(c *verdict.Cluster) (objects []client.Object) {
+	for _, p := range c.NetworkPolicies {
+		objects = append(objects, p)
+	}
+	for _, p := range c.AdminNetworkPolicies {
+		objects = append(objects, p)
+	}
+	for _, p := range c.BaselineAdminNetworkPolicies {
+		objects = append(objects, p)
+	}
+	for _, p := range c.ClusterNetworkPolicies {
+		objects = append(objects, p)
+	}
+	return objects
+}
+
+// table is of everybody, in each family that they have, with nothing in it.
+func (m *policyMatrix) table() *verdict.Table {
+	var probes []verdict.Probe
+	families := []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
+	for _, family := range families[:len(m.cluster.Pods[0].Status.PodIPs)] {
+		for _, protocol := range []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP} {
+			for _, port := range []int32{podPort, otherPort} {
+				probes = append(probes, verdict.Probe{Family: family, Protocol: protocol, Port: port})
+			}
 		}
 	}
-	for _, c := range open[:min(len(open), 8)] {
-		t.Errorf("%s: %s to %s port %d by %s: %q, want an answer: %t", what, c.from, c.to, c.port, c.protocol, c.answer, c.want)
+	var peers []verdict.Peer
+	for _, p := range m.cluster.Pods {
+		peers = append(peers, verdict.Peer{Pod: p.Namespace + "/" + p.Name})
 	}
-	t.Logf("%s: %d of %d as wanted", what, asked-len(open), asked)
+	return verdict.NewTable(peers, peers, probes)
+}
+
+// cells fills a table in, and lists its questions. Nobody asks himself.
+func (m *policyMatrix) cells(c *verdict.Cluster, table *verdict.Table) (cells []*openCell) {
+	for _, p := range table.Packets() {
+		allowed, _ := c.Allowed(p)
+		table.Set(p, allowed)
+		if p.From == p.To {
+			continue
+		}
+		to := ofFamily(m.askers[p.To.Pod].sources, p.Family == corev1.IPv6Protocol)
+		at := frontend{protocol: strings.ToLower(string(p.Protocol)), target: target(to, p.Port)}
+		cells = append(cells, &openCell{p, m.askers[p.From.Pod], at, allowed, ""})
+	}
+	return cells
+}
+
+// openCell is a question of the table, and the last answer.
+type openCell struct {
+	packet verdict.Packet
+	asker  asker
+	at     frontend
+	want   bool
+	answer string
 }
 
 // policySilence is how long a cell of the table waits. What is allowed and does not answer in that time is asked again.
@@ -151,7 +185,7 @@ func askCells(t *testing.T, cells []*openCell) {
 	group.SetLimit(100)
 	for _, c := range cells {
 		group.Go(func() error {
-			c.answer = c.asker.briefly(t.Context(), frontend{protocol: c.protocol, target: c.target}, policySilence)
+			c.answer = c.asker.briefly(t.Context(), c.at, policySilence)
 			return nil
 		})
 	}

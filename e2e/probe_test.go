@@ -153,13 +153,13 @@ func judge(ends []end, questions []question, said []string, v6 bool) map[questio
 			continue
 		}
 		q := questions[n]
-		wrong[q] = verdict(q.protocol, strings.TrimSpace(answer), ends[q.to].hostname(), ofFamily(ends[q.from].source, v6))
+		wrong[q] = wrongAnswer(q.protocol, strings.TrimSpace(answer), ends[q.to].hostname(), ofFamily(ends[q.from].source, v6))
 	}
 	return wrong
 }
 
-// verdict is empty for the right answer of the right one, who saw the right source.
-func verdict(protocol, answer, hostname string, source netip.Addr) string {
+// wrongAnswer is empty for the right answer of the right one, who saw the right source.
+func wrongAnswer(protocol, answer, hostname string, source netip.Addr) string {
 	switch protocol {
 	case "icmp":
 		if answer == "ok" {
