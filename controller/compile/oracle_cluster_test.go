@@ -28,18 +28,24 @@ func (o *oracle) restart(c *verdict.Cluster) {
 	start := time.Now()
 	w := o.worldOf(c)
 	o.store = o.filled(w)
-	owners, outputs := compileAll(o.store)
+	o.apply(o.everybody(o.store))
+	o.store.TakeAll()
+	o.be(w, c, start)
+}
+
+// everybody is all owners of a store and of NB, and what they want.
+func (o *oracle) everybody(s *state.Store) ([]nb.Owner, map[nb.Owner]compile.Output) {
+	owners, outputs := compileAll(s)
 	for _, owner := range o.conn.Owners() {
 		if _, ok := outputs[owner]; !ok {
 			owners, outputs[owner] = append(owners, owner), compile.Output{}
 		}
 	}
-	o.apply(owners, outputs)
-	o.store.TakeAll()
-	o.be(w, c, start)
+	return owners, outputs
 }
 
-// follow makes it so by events, in any order and in several transactions: what is compiled is what they have made dirty.
+// follow makes it so by events, in any order and in several transactions: what is compiled is what they have made dirty. In the end NB
+// must be what a restart would make of it.
 func (o *oracle) follow(r *rand.Rand, c *verdict.Cluster) {
 	o.t.Helper()
 	start := time.Now()
@@ -53,6 +59,15 @@ func (o *oracle) follow(r *rand.Rand, c *verdict.Cluster) {
 		}
 		events = events[n:]
 		o.settle()
+	}
+	owners, outputs := o.everybody(o.filled(w))
+	wants := make([]nb.Want, len(owners))
+	for i, owner := range owners {
+		wants[i] = nb.Want{Owner: owner, Rows: knownToAll(outputs[owner].Rows)}
+	}
+	o.conn.Sync()
+	if txn := nb.Plan(o.conn, wants); !txn.Empty() {
+		o.t.Fatalf("what events have led to is not what a restart wants:\n%s\n%s", txn, o.format(c, "the cluster"))
 	}
 	o.be(w, c, start)
 }
@@ -207,12 +222,12 @@ func serviceOfPod(pod *corev1.Pod, h host, vips []netip.Addr) (objects []object)
 func questionsOf(r *rand.Rand, c *verdict.Cluster) []question {
 	byClass := make(map[string][]question)
 	for _, p := range packetsOf(c) {
-		allowed, reason := c.Allowed(p)
+		_, reason := c.Allowed(p)
 		if p.From == p.To || strings.Contains(reason.Ends, "not in the") {
 			continue
 		}
 		q := question{p, p.To.Pod != "" && (p.From.Pod != "" || p.From.Node != "") && p.Protocol != verdict.ICMP && r.IntN(4) == 0}
-		byClass[classOf(allowed, reason)] = append(byClass[classOf(allowed, reason)], q)
+		byClass[classOf(reason)] = append(byClass[classOf(reason)], q)
 	}
 	var questions []question
 	for _, class := range slices.Sorted(maps.Keys(byClass)) {

@@ -113,8 +113,11 @@ spec: {podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [1
 		node, addr, to string
 		allowed        bool
 	}{
-		{"n1", "100.64.0.1", "default/db", true}, {"n2", "100.64.0.2", "default/db", true}, {"n2", "100.64.0.3", "default/db", false},
-		{"n1", "100.64.0.1", "project/worker", true}, {"n1", "100.64.0.1", "other/web", false},
+		{"n1", "100.64.0.1", "default/db", true},
+		{"n2", "100.64.0.2", "default/db", true},
+		{"n2", "100.64.0.3", "default/db", false},
+		{"n1", "100.64.0.1", "project/worker", true},
+		{"n1", "100.64.0.1", "other/web", false},
 	} {
 		from := verdict.Peer{Node: w.node, Addr: netip.MustParseAddr(w.addr)}
 		allowed, reason := c.Allowed(verdict.Packet{From: from, To: verdict.Peer{Pod: w.to}, Family: corev1.IPv4Protocol, Protocol: corev1.ProtocolTCP, Port: 1})
