@@ -5,6 +5,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
@@ -24,9 +25,9 @@ func ServedBy(mapper meta.RESTMapper) (s Served, err error) {
 		kind  schema.GroupVersionKind
 	}{
 		{&s.ServiceCIDRs, networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR")},
-		{&s.AdminPolicies, v1alpha1.SchemeGroupVersion.WithKind("AdminNetworkPolicy")},
-		{&s.BaselinePolicies, v1alpha1.SchemeGroupVersion.WithKind("BaselineAdminNetworkPolicy")},
-		{&s.ClusterPolicies, v1alpha2.SchemeGroupVersion.WithKind("ClusterNetworkPolicy")},
+		{&s.AdminPolicies, kindOf(v1alpha1.GroupVersion, "AdminNetworkPolicy")},
+		{&s.BaselinePolicies, kindOf(v1alpha1.GroupVersion, "BaselineAdminNetworkPolicy")},
+		{&s.ClusterPolicies, kindOf(v1alpha2.GroupVersion, "ClusterNetworkPolicy")},
 	} {
 		_, err := mapper.RESTMapping(kind.kind.GroupKind(), kind.kind.Version)
 		if err != nil && !meta.IsNoMatchError(err) {
@@ -35,4 +36,8 @@ func ServedBy(mapper meta.RESTMapper) (s Served, err error) {
 		*kind.there = err == nil
 	}
 	return s, nil
+}
+
+func kindOf(v metav1.GroupVersion, kind string) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: v.Group, Version: v.Version, Kind: kind}
 }

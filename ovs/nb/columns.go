@@ -155,4 +155,3 @@ func tableOf(m model.Model) *Table {
 	}
 	return t
 }
-
