@@ -232,9 +232,9 @@ func TestSubnetProblems(t *testing.T) {
 		r.event(c.name, c.message)
 	}
 	r.create(&v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: "later"}, Spec: v1.SubnetSpec{
-		CIDRBlock: "10.18.0.0/24", SubnetSecuritySpec: v1.SubnetSecuritySpec{Private: true},
+		CIDRBlock: "10.18.0.0/24", SubnetLinkSpec: v1.SubnetLinkSpec{EnableDHCP: true},
 	}})
-	r.event("later", "spec.private is not supported yet")
+	r.event("later", "spec.enableDHCP is not supported yet")
 }
 
 // TestLaterAnnotations: what a Pod asks for in vain is said, and it runs all the same.
@@ -243,8 +243,8 @@ func TestLaterAnnotations(t *testing.T) {
 	r.start()
 	r.readySubnet("ovn-default")
 	r.create(pod("default", "slow", "n1", map[string]string{
-		"ovn.kubernetes.io/ingress_rate": "10", "ovn.kubernetes.io/mirror": "false", "ovn.kubernetes.io/security_groups": "sg1",
+		"ovn.kubernetes.io/ingress_rate": "10", "ovn.kubernetes.io/mirror": "false", "ovn.kubernetes.io/ip_pool": "p1",
 	}))
 	r.allocated("default", "slow")
-	r.event("slow", "not supported yet, without effect: annotation ovn.kubernetes.io/ingress_rate, ovn.kubernetes.io/security_groups")
+	r.event("slow", "not supported yet, without effect: annotation ovn.kubernetes.io/ingress_rate, ovn.kubernetes.io/ip_pool")
 }

@@ -16,10 +16,14 @@ var kubeOVNColumns = map[string]string{
 	"IP":           "V4IP V6IP Mac Node Subnet",
 	"Vpc":          "EnableExternal EnableBfd Standby Subnets ExtraExternalSubnets Namespaces DefaultSubnet Age",
 	"SwitchLBRule": "vip port(s) service age",
+
+	"SecurityGroup": "Tier SameGroup Ready PortGroup Age", // Kube-OVN has none
 }
 
 // kubeOVNNames are plural, singular and short name where they are not simply the kind in lower case.
-var kubeOVNNames = map[string][3]string{"SwitchLBRule": {"switch-lb-rules", "switch-lb-rule", "slr"}}
+var kubeOVNNames = map[string][3]string{
+	"SwitchLBRule": {"switch-lb-rules", "switch-lb-rule", "slr"}, "SecurityGroup": {"security-groups", "security-group", "sg"},
+}
 
 // TestDefinitions shows that the API server takes the manifests (newServers creates them by its code), and that their
 // names are Kube-OVN's.

@@ -50,6 +50,21 @@ func TestTyped(t *testing.T) {
 			},
 			Status: v1.SwitchLBRuleStatus{Ports: "80/TCP", Service: "blue/slr-team-a", Conditions: ready},
 		},
+		"SecurityGroup": &v1.SecurityGroup{
+			ObjectMeta: meta,
+			Spec: v1.SecurityGroupSpec{
+				IngressRules: []v1.SecurityGroupRule{{
+					IPVersion: v1.SecurityGroupIPv4, Protocol: v1.SecurityGroupTCP, Priority: 1, RemoteType: v1.SecurityGroupRemoteAddress, RemoteAddress: "10.16.0.0/16",
+					LocalAddress: "10.16.0.7", PortRangeMin: 80, PortRangeMax: 443, SourcePortRangeMin: 1, SourcePortRangeMax: 1023, Policy: v1.SecurityGroupPass,
+				}},
+				EgressRules: []v1.SecurityGroupRule{{
+					IPVersion: v1.SecurityGroupIPv6, Protocol: v1.SecurityGroupAll, Priority: 16384, RemoteType: v1.SecurityGroupRemoteGroup, RemoteSecurityGroup: "db",
+					Policy: v1.SecurityGroupDrop,
+				}},
+				AllowSameGroupTraffic: true,
+			},
+			Status: v1.SecurityGroupStatus{PortGroup: "pg_1", IngressMd5: "1", EgressMd5: "2", IngressLastSyncSuccess: true, Conditions: ready},
+		},
 		"IP": &v1.IP{
 			ObjectMeta: meta,
 			Spec: v1.IPSpec{
@@ -72,9 +87,10 @@ func TestEmpty(t *testing.T) {
 	codec := newCodec(t)
 	meta := metav1.ObjectMeta{Name: "empty"}
 	for kind, object := range map[string]runtime.Object{
-		"Subnet": &v1.Subnet{ObjectMeta: meta, Spec: v1.SubnetSpec{CIDRBlock: "10.66.0.0/16"}},
-		"Vpc":    &v1.Vpc{ObjectMeta: meta},
-		"IP":     &v1.IP{ObjectMeta: meta, Spec: v1.IPSpec{Subnet: "ovn-default", V4IPAddress: "10.16.0.7"}},
+		"Subnet":        &v1.Subnet{ObjectMeta: meta, Spec: v1.SubnetSpec{CIDRBlock: "10.66.0.0/16"}},
+		"Vpc":           &v1.Vpc{ObjectMeta: meta},
+		"IP":            &v1.IP{ObjectMeta: meta, Spec: v1.IPSpec{Subnet: "ovn-default", V4IPAddress: "10.16.0.7"}},
+		"SecurityGroup": &v1.SecurityGroup{ObjectMeta: meta},
 		"SwitchLBRule": &v1.SwitchLBRule{ObjectMeta: meta, Spec: v1.SwitchLBRuleSpec{
 			VIP: "10.16.0.99", Namespace: "blue", Selector: []string{"app:web"}, Ports: []v1.SwitchLBRulePort{{Port: 80}},
 		}},

@@ -31,6 +31,10 @@ type verdict struct {
 	priority  int
 	direction state.Direction
 	subject   string // port group
+	// onSwitch says that the subject is everything that passes the switch of that name.
+	onSwitch bool
+	// again tells rows from others of the same owner, priority and match.
+	again string
 	// peers and ports are matches, as the functions below make them; traffic must match one of each. None is nothing.
 	peers []string
 	ports []string
@@ -63,22 +67,29 @@ func newACLs(v *state.View, kind, key string, out *Output) *acls {
 func (a *acls) add(v verdict) {
 	for _, peer := range v.peers {
 		for _, port := range v.ports {
-			a.row(v, conjunction(subjectMatch(v.direction, v.subject), peer, port))
+			a.row(v, conjunction(v.subjectMatch(), peer, port))
 		}
 	}
 }
 
 func (a *acls) row(v verdict, match string) {
-	id := fmt.Sprintf("%s %d %s", a.who, v.priority, match)
+	id := fmt.Sprintf("%s %s%d %s", a.who, v.again, v.priority, match)
 	if a.seen[id] {
 		return
 	}
 	a.seen[id] = true
+	parent := nb.Ref{Table: db.PortGroupTable, ID: v.subject}
 	model := &db.ACL{Priority: v.priority, Direction: lport[v.direction], Match: match, Action: v.action, Options: stage[v.direction]}
-	if a.tiers {
-		model.Tier = v.tier
+	if v.onSwitch {
+		parent.Table, model.Options = db.LogicalSwitchTable, nil
 	}
-	a.out.Row(nb.Row{ID: id, Model: model, In: []nb.Edge{{Parent: nb.Ref{Table: db.PortGroupTable, ID: v.subject}, Column: "acls"}}})
+	switch {
+	case a.tiers:
+		model.Tier = v.tier
+	case v.tier == tierGuard:
+		model.Priority = priorityHighest // there are ACLs of higher priorities than its own in the one tier that there is
+	}
+	a.out.Row(nb.Row{ID: id, Model: model, In: []nb.Edge{{Parent: parent, Column: "acls"}}})
 }
 
 func conjunction(terms ...string) string {
@@ -99,11 +110,14 @@ var lport = [state.Directions]db.ACLDirection{state.Ingress: db.ACLDirectionToLp
 // ovn-northd(8)).
 var stage = [state.Directions]map[string]string{state.Egress: {"apply-after-lb": "true"}}
 
-func subjectMatch(d state.Direction, group string) string {
-	if d == state.Ingress {
-		return "outport == @" + group
+func (v *verdict) subjectMatch() string {
+	switch {
+	case v.onSwitch:
+		return anyPeer
+	case v.direction == state.Ingress:
+		return "outport == @" + v.subject
 	}
-	return "inport == @" + group
+	return "inport == @" + v.subject
 }
 
 // sides are the field of the other side's address.

@@ -24,6 +24,8 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 
 	state.KindServiceCIDR:  serviceCIDR,
 	state.KindSwitchLBRule: slr,
+
+	state.KindSecurityGroup: securityGroup,
 }
 
 // Output is what one owner wants, and what is wrong with what it asks for.

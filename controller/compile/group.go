@@ -20,6 +20,9 @@ func group(v *state.View, key string, out *Output) {
 	if v.Guarded(key) {
 		a.add(guard(ports))
 	}
+	for _, tier := range v.Denied(key) {
+		a.deny(ports, tier)
+	}
 	for _, direction := range []state.Direction{state.Ingress, state.Egress} {
 		if is, laxly := v.Isolated(key, direction); is {
 			a.isolate(ports, direction, laxly)

@@ -17,6 +17,7 @@ func pod(v *state.View, key string, out *Output) {
 	if ip == nil {
 		return
 	}
+	bind(v, obj, out)
 	out.Row(nb.Row{
 		ID: obj.Port(),
 		Model: &db.LogicalSwitchPort{

@@ -43,6 +43,7 @@ func subnet(v *state.View, name string, out *Output) {
 	for _, cidr := range obj.CIDRs {
 		out.Row(policy(router, name, prioritySubnet, ipMatch(cidr.Addr(), "dst", cidr), db.LogicalRouterPolicyActionAllow))
 	}
+	secure(v, obj, out)
 }
 
 // groupsOf lets Pods of the Subnet reach Services. The join Subnet always does: by it, nodes reach them.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/heddle-net/heddle/controller/compile"
 	"github.com/heddle-net/heddle/controller/feed"
 	"github.com/heddle-net/heddle/controller/ipam"
 	"github.com/heddle-net/heddle/controller/report"
@@ -100,10 +101,22 @@ func (a *Addresses) give(ctx context.Context, req reconcile.Request, about runti
 // tell says on the object why its port cannot be in the northbound database, when somebody must do something about it.
 func (a *Addresses) tell(req reconcile.Request, about runtime.Object, owner nb.Owner) {
 	outcome := a.board.Outcome(owner)
+	a.tellProblems(req, about, outcome.Problems)
 	if outcome.Blocked == "" || outcome.Reason == nb.ReasonMissingParent || outcome.Reason == nb.ReasonNotEmpty {
 		return // what is missing is reported where it is missing
 	}
 	a.warn(req, about, reasonPortFailed, outcome.Reason+": "+outcome.Blocked)
+}
+
+// tellProblems says each time anew what is wrong with what an object asks for.
+func (a *Addresses) tellProblems(req reconcile.Request, about runtime.Object, problems []compile.Problem) {
+	if len(problems) > 0 {
+		a.warn(req, about, problems[0].Reason, texts(problems))
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.said[req], compile.ReasonNotFound)
 }
 
 // refused tells errors that a retry cannot mend, only a change of the request, the Subnet or another holder.

@@ -55,15 +55,16 @@ type Deciders struct {
 
 	serviceCIDRs *Notices
 	rules        *SwitchLBRules
+	groups       *SecurityGroups
 
-	clusterPolicyQueues                                                                                         map[string]*inbox // by the kind of owners
-	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, policyQueue, serviceCIDRQueue, ruleQueue *inbox
+	clusterPolicyQueues                                                                                                     map[string]*inbox // by the kind of owners
+	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, policyQueue, serviceCIDRQueue, ruleQueue, groupQueue *inbox
 }
 
 // New makes the reconcilers; Load and then Setup bring them to life.
 func New(mgr manager.Manager, cfg Config) *Deciders {
 	d := &Deciders{
-		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), policyQueue: newInbox(), serviceCIDRQueue: newInbox(), ruleQueue: newInbox(),
+		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), policyQueue: newInbox(), serviceCIDRQueue: newInbox(), ruleQueue: newInbox(), groupQueue: newInbox(),
 	}
 	d.clusterPolicyQueues = map[string]*inbox{state.KindAdminPolicy: newInbox(), state.KindBaselinePolicy: newInbox(), state.KindClusterPolicy: newInbox()}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
@@ -90,6 +91,7 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	d.rules = &SwitchLBRules{
 		client: c, store: cfg.Store, board: cfg.Board, events: recorder, ask: d.addressQueue.add, needs: make(map[string]map[string]string),
 	}
+	d.groups = &SecurityGroups{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
 	cfg.Board.Gone, cfg.Board.Changed, cfg.Board.Keep = d.addresses.Gone, d.ownerChanged, d.keep
 	return d
 }
@@ -114,6 +116,8 @@ func (d *Deciders) ownerChanged(owner nb.Owner) {
 		d.serviceCIDRQueue.add(named(owner.Key))
 	case state.KindSwitchLBRule:
 		d.ruleQueue.add(named(owner.Key))
+	case state.KindSecurityGroup:
+		d.groupQueue.add(named(owner.Key))
 	case state.KindService:
 		d.serviceQueue.add(namespaced(owner.Key))
 	case state.KindPolicy:
@@ -200,6 +204,9 @@ func (d *Deciders) Setup(loaded <-chan struct{}, served feed.Served) error {
 		return fmt.Errorf("set up Namespaces: %w", err)
 	}
 	if err := d.setupClusterPolicies(loaded, served); err != nil {
+		return err
+	}
+	if err := d.setupSecurityGroups(loaded); err != nil {
 		return err
 	}
 	return d.setupRules(loaded)

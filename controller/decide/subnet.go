@@ -165,7 +165,9 @@ func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []co
 	changed := report.SetCondition(&obj.Status.Conditions, ready)
 	held, ok := r.removalsHeld(obj)
 	heldChanged := ok && report.SetCondition(&obj.Status.Conditions, held)
-	if wait := r.tooEarly(obj.Name); wait > 0 && !changed && !heldChanged {
+	valid, ok := r.validated(obj, problems)
+	validChanged := ok && report.SetCondition(&obj.Status.Conditions, valid)
+	if wait := r.tooEarly(obj.Name); wait > 0 && !changed && !heldChanged && !validChanged {
 		return reconcile.Result{RequeueAfter: wait}, nil // not for each Pod: to count a large Subnet takes a millisecond
 	}
 	r.fillUse(obj)
@@ -185,6 +187,9 @@ func (r *Subnets) writeStatus(ctx context.Context, obj *v1.Subnet, problems []co
 	}
 	if heldChanged && held.Status == corev1.ConditionTrue {
 		r.warn(obj, held)
+	}
+	if validChanged && valid.Status == corev1.ConditionFalse {
+		r.warn(obj, valid)
 	}
 	return reconcile.Result{}, nil
 }

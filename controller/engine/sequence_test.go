@@ -89,6 +89,8 @@ func remove(e event) event {
 			s.SwitchLBRules.Delete(key)
 		case "ruleservice":
 			s.RuleServices.Delete(key)
+		case state.KindSecurityGroup:
+			s.SecurityGroups.Delete(key)
 		}
 	}}
 }
@@ -249,6 +251,7 @@ func copyOf(old *state.Store) *state.Store {
 	copyTable(old.EndpointSlices, store.EndpointSlices)
 	copyTable(old.SwitchLBRules, store.SwitchLBRules)
 	copyTable(old.RuleServices, store.RuleServices)
+	copyTable(old.SecurityGroups, store.SecurityGroups)
 	return store
 }
 

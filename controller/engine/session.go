@@ -10,9 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/heddle-net/heddle/controller/compile"
-	"github.com/heddle-net/heddle/controller/state"
 	"github.com/heddle-net/heddle/ovs/nb"
-	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
 // session is the work on one connection.
@@ -38,9 +36,6 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.conn.Acquire(ctx); err != nil {
 		return err
 	}
-	s.cfg.Store.SetServer(state.Server{ // start compiles everything
-		Templates: s.conn.Has(db.ChassisTemplateVarTable), Tiers: s.conn.Has(db.ACLTable, "tier"),
-	})
 	s.start()
 	audit := time.NewTicker(s.cfg.Audit)
 	defer audit.Stop()

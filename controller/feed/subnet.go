@@ -20,6 +20,7 @@ func Subnet(obj *v1.Subnet, defaultVpc string) *state.Subnet {
 		Name: obj.Name, Vpc: cmp.Or(obj.Spec.Vpc, defaultVpc), Provider: cmp.Or(obj.Spec.Provider, v1.ProviderOVN),
 		Accepted: obj.InForce(), Created: obj.CreationTimestamp.Time, Unsupported: obj.Spec.Unsupported(),
 		Services: obj.Spec.EnableLb == nil || *obj.Spec.EnableLb, L2: obj.Spec.Provider == v1.ProviderL2,
+		Security: subnetSecurity(&obj.Spec.SubnetSecuritySpec),
 	}
 	config, err := Addresses(&obj.Spec)
 	if err == nil {

@@ -56,6 +56,9 @@ func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Stor
 		func() (cache.ResourceEventHandlerRegistration, error) {
 			return watch(ctx, informers, store.RuleServices, RuleService)
 		},
+		func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.SecurityGroups, SecurityGroup)
+		},
 	}
 	if served.ServiceCIDRs {
 		starts = append(starts, func() (cache.ResourceEventHandlerRegistration, error) {

@@ -79,9 +79,11 @@ func TestPolicyPackets(t *testing.T) {
 }
 
 // echo serves a Pod's port 8080 until the test ends.
-func (r *rig) echo(p *pod, addr netip.Addr) {
+func (r *rig) echo(p *pod, addr netip.Addr) { r.listen(p.netns, addr) }
+
+func (r *rig) listen(netns string, addr netip.Addr) {
 	r.t.Helper()
-	r.Do(p.netns, func() {
+	r.in(netns, func() {
 		l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 8080).String())
 		if err != nil {
 			r.t.Error(err)
@@ -101,6 +103,15 @@ func (r *rig) echo(p *pod, addr netip.Addr) {
 	})
 }
 
+// in does something in a namespace, "" for that of the node.
+func (r *rig) in(netns string, do func()) {
+	if netns == "" {
+		do()
+		return
+	}
+	r.Do(netns, do)
+}
+
 // dial returns nil when nobody has answered in that time.
 func (r *rig) dial(netns string, to netip.Addr, port uint16, within time.Duration) (conn net.Conn) {
 	r.t.Helper()
@@ -110,11 +121,7 @@ func (r *rig) dial(netns string, to netip.Addr, port uint16, within time.Duratio
 			conn = nil
 		}
 	}
-	if netns == "" {
-		connect()
-	} else {
-		r.Do(netns, connect)
-	}
+	r.in(netns, connect)
 	if conn != nil {
 		r.t.Cleanup(func() { _ = conn.Close() })
 	}

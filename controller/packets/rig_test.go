@@ -71,6 +71,7 @@ func newRig(t *testing.T) *rig {
 	if err := r.conn.Acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	r.store.SetServer(state.Server{Templates: true, Tiers: r.conn.Has(db.ACLTable, "tier")})
 	r.put(network)
 	r.join()
 	return r
@@ -128,6 +129,7 @@ var converters = map[string]func(*state.Store, []byte) error{
 	"EndpointSlice": convert(func(s *state.Store, o *discoveryv1.EndpointSlice) {
 		s.EndpointSlices.Put(o.Namespace+"/"+o.Name, feed.EndpointSlice(o))
 	}),
+	"SecurityGroup": convert(func(s *state.Store, o *v1.SecurityGroup) { s.SecurityGroups.Put(o.Name, feed.SecurityGroup(o)) }),
 	"NetworkPolicy": convert(func(s *state.Store, o *networkingv1.NetworkPolicy) {
 		s.Policies.Put(o.Namespace+"/"+o.Name, feed.NetworkPolicy(o))
 	}),

@@ -23,7 +23,7 @@ type Outcome struct {
 type Board struct {
 	// Gone is told of owners that have no rows (any more).
 	Gone func(nb.Owner)
-	// Changed is told of owners other than Pods with a new outcome, of Pods that are blocked, and of SwitchLBRules whenever they are
+	// Changed is told of owners other than Pods with a new outcome, of Pods that are blocked or have problems, and of SwitchLBRules whenever they are
 	// applied: what they need to be decided may have changed.
 	Changed func(nb.Owner)
 	// Keep is told of the ports whose removal is held back, none when there are none (any more), and returns the owners of
@@ -83,7 +83,7 @@ func (b *Board) put(r engine.Result) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	old, had := b.known[r.Owner]
-	plainPod := r.Owner.Kind == state.KindPod && r.Blocked == nil
+	plainPod := r.Owner.Kind == state.KindPod && r.Blocked == nil && len(r.Problems) == 0
 	if plainPod || now.equal(Outcome{}) {
 		delete(b.known, r.Owner)
 		return had

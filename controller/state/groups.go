@@ -27,7 +27,8 @@ const (
 	isolated = setKinds
 	lax      = isolated + SetKind(Directions)
 	guarded  = lax + SetKind(Directions)
-	asks     = guarded + 1
+	denied   = guarded + 1 // in a tier of security groups
+	asks     = denied + SecurityTiers
 )
 
 // setPrefixes begin the names of the sets. OVN derives names of its own from that of a port group, <name>_ip4 and _ip6.

@@ -31,7 +31,8 @@ type Subnet struct {
 	// Services says that Pods here reach Services.
 	Services bool
 	// L2 says that the addresses are those of the nodes' own network, for Services of type LoadBalancer: no switch, and no Pods.
-	L2 bool
+	L2       bool
+	Security SubnetSecurity
 	// Accepted and Created order Subnets that contradict each other: one that is in force keeps what it has, else the
 	// younger one gives way. Creation times have a resolution of one second.
 	Accepted bool
@@ -43,7 +44,7 @@ type Subnet struct {
 }
 
 func (s *Subnet) equal(o *Subnet) bool {
-	return s.Name == o.Name && s.Vpc == o.Vpc && s.Provider == o.Provider && s.Created.Equal(o.Created) && s.Invalid == o.Invalid && s.Accepted == o.Accepted && s.GatewayMAC == o.GatewayMAC && s.Services == o.Services && s.L2 == o.L2 &&
+	return s.Name == o.Name && s.Vpc == o.Vpc && s.Provider == o.Provider && s.Created.Equal(o.Created) && s.Invalid == o.Invalid && s.Accepted == o.Accepted && s.GatewayMAC == o.GatewayMAC && s.Services == o.Services && s.L2 == o.L2 && s.Security.equal(&o.Security) &&
 		slices.Equal(s.CIDRs, o.CIDRs) && slices.Equal(s.Gateways, o.Gateways) && slices.Equal(s.Unsupported, o.Unsupported)
 }
 

@@ -27,6 +27,8 @@ const (
 	KindServiceCIDR = "servicecidr"
 	// KindSwitchLBRule is short: kubectl's users write slr, too.
 	KindSwitchLBRule = "slr"
+	// KindSecurityGroup is short for the same reason.
+	KindSecurityGroup = "sg"
 )
 
 type tableID uint8
@@ -50,6 +52,8 @@ const (
 	baselinePolicies
 	clusterPolicies
 	namedPorts
+	securityGroups
+	securityTiers
 )
 
 // Config is what does not change while the controller runs.
@@ -80,6 +84,8 @@ type Store struct {
 
 	SwitchLBRules *Table[SwitchLBRule]
 	RuleServices  *Table[RuleService]
+
+	SecurityGroups *Table[SecurityGroup]
 
 	Policies *Table[NetworkPolicy]
 	// AdminPolicies, BaselinePolicies and ClusterPolicies have what the three kinds of policy.networking.k8s.io say.
@@ -121,6 +127,8 @@ func New(config Config) *Store {
 	s.AdminPolicies = newTable(s, adminPolicies, KindAdminPolicy, (*ClusterPolicy).equal)
 	s.BaselinePolicies = newTable(s, baselinePolicies, KindBaselinePolicy, (*ClusterPolicy).equal)
 	s.ClusterPolicies = newTable(s, clusterPolicies, KindClusterPolicy, (*ClusterPolicy).equal)
+	s.SecurityGroups = newTable(s, securityGroups, KindSecurityGroup, (*SecurityGroup).equal)
+	s.SecurityGroups.moved = s.securityGroupMoved
 	s.Pods.moved, s.Namespaces.moved, s.IPs.moved = s.podMoved, s.namespaceMoved, s.ipMoved
 	return s
 }
@@ -181,6 +189,9 @@ func (s *Store) Owners() []nb.Owner {
 		for _, key := range table.Keys() {
 			owners = append(owners, nb.Owner{Kind: table.kind, Key: key})
 		}
+	}
+	for _, key := range s.SecurityGroups.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindSecurityGroup, Key: key})
 	}
 	for _, key := range s.Pods.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})

@@ -15,6 +15,9 @@ const (
 	AnnotationMACAddress = AnnotationPrefix + "mac_address"
 )
 
+// AnnotationSecurityGroups names the SecurityGroups of a Pod, "sg1,sg2"; it may change while the Pod runs.
+const AnnotationSecurityGroups = AnnotationPrefix + "security_groups"
+
 // Annotations that the controller writes; what a user puts there is overwritten.
 const (
 	// AnnotationAllocated is "true" once addresses are recorded (Pod, Node).

@@ -35,7 +35,12 @@ var kubeOVNNames = map[reflect.Type]string{
 	reflect.TypeFor[VpcStatus](): `conditions standby default defaultLogicalSwitch router tcpLoadBalancer udpLoadBalancer
 		sctpLoadBalancer tcpSessionLoadBalancer udpSessionLoadBalancer sctpSessionLoadBalancer subnets vpcPeerings
 		enableExternal extraExternalSubnets enableBfd bfdPort`,
-	reflect.TypeFor[BFDPortStatus]():      `name ip nodes`,
+	reflect.TypeFor[BFDPortStatus]():     `name ip nodes`,
+	reflect.TypeFor[SecurityGroupSpec](): `ingressRules egressRules allowSameGroupTraffic tier`,
+	reflect.TypeFor[SecurityGroupRule](): `ipVersion protocol priority remoteType remoteAddress remoteSecurityGroup localAddress
+		portRangeMin portRangeMax sourcePortRangeMin sourcePortRangeMax policy`,
+	reflect.TypeFor[SecurityGroupStatus](): `conditions portGroup allowSameGroupTraffic ingressMd5 egressMd5 ingressLastSyncSuccess
+		egressLastSyncSuccess`,
 	reflect.TypeFor[SwitchLBRuleSpec]():   `vip namespace selector endpoints sessionAffinity ports`,
 	reflect.TypeFor[SwitchLBRulePort]():   `name port targetPort protocol`,
 	reflect.TypeFor[SwitchLBRuleStatus](): `ports service conditions`,

@@ -83,41 +83,6 @@ type SubnetGatewaySpec struct {
 	RouteTable string `json:"routeTable,omitempty"`
 }
 
-// SubnetSecuritySpec is the part of SubnetSpec about who may talk to its
-// Pods.
-type SubnetSecuritySpec struct {
-	// private drops packets to the Pods from everywhere but this Subnet, the
-	// nodes and allowSubnets. Default: false. Not supported yet: a Subnet that
-	// sets it is not Ready.
-	//
-	// +optional
-	Private bool `json:"private,omitempty"`
-	// allowSubnets lists CIDRs that may reach the Pods of a private Subnet.
-	// Example: [10.17.0.0/16]. Not supported yet: a Subnet that sets it is not
-	// Ready.
-	//
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=4096
-	// +kubebuilder:validation:items:MaxLength=64
-	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self)",message="must be a CIDR such as 10.17.0.0/16"
-	// +kubebuilder:validation:items:XValidation:rule="self == self.lowerAscii()",message="IPv6 must be written in lower case"
-	AllowSubnets []string `json:"allowSubnets,omitempty"`
-	// allowEWTraffic lets Pods of this Subnet reach each other whatever acls
-	// say. Default: false. Not supported yet: a Subnet that sets it is not
-	// Ready.
-	//
-	// +optional
-	AllowEWTraffic bool `json:"allowEWTraffic,omitempty"`
-	// acls are rows for OVN's ACL table, taken as they are (ovn-nb(5), table
-	// ACL). Not supported yet: a Subnet that sets it is not Ready.
-	//
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=4096
-	Acls []ACL `json:"acls,omitempty"`
-}
-
 // SubnetLinkSpec is the part of SubnetSpec about services, DHCP, the
 // physical network and other extras of layers 2 and 3.
 type SubnetLinkSpec struct {
@@ -229,35 +194,6 @@ type U2OFeatures struct {
 	//
 	// +optional
 	OverlayOnlyRouting bool `json:"overlayOnlyRouting,omitempty"`
-}
-
-// ACL is one row for OVN's ACL table.
-type ACL struct {
-	// direction is to-lport for packets to a Pod, from-lport for packets from
-	// one.
-	//
-	// +optional
-	// +kubebuilder:validation:Enum=to-lport;from-lport
-	Direction string `json:"direction,omitempty"`
-	// priority from 0 to 32767; of the ACLs that match, the one with the
-	// highest number counts.
-	//
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=32767
-	Priority int32 `json:"priority,omitempty"`
-	// match is an OVN expression (ovn-sb(5), Logical_Flow:match). Example:
-	// "ip4.src == 10.17.0.0/16".
-	//
-	// +optional
-	Match string `json:"match,omitempty"`
-	// action is what happens to a packet that matches: allow, allow-related
-	// (and its replies), allow-stateless (no connection tracking), drop,
-	// reject or pass.
-	//
-	// +optional
-	// +kubebuilder:validation:Enum=allow;allow-related;allow-stateless;drop;reject;pass
-	Action string `json:"action,omitempty"`
 }
 
 // NatOutgoingPolicyRule decides whether some packets to the outside get

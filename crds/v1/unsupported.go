@@ -19,7 +19,7 @@ func (s *SubnetSpec) Unsupported() []string {
 			{"gatewayType", s.GatewayType != "" && s.GatewayType != GatewayTypeDistributed},
 		},
 		s.SubnetGatewaySpec.features(),
-		s.SubnetSecuritySpec.features(),
+		s.securityFeatures(),
 		s.SubnetLinkSpec.features(),
 	)
 }
@@ -39,7 +39,11 @@ func (s *SubnetGatewaySpec) features() []feature {
 	}
 }
 
-func (s *SubnetSecuritySpec) features() []feature {
+// securityFeatures are there where OVN carries the packets.
+func (s *SubnetSpec) securityFeatures() []feature {
+	if s.Provider != ProviderL2 {
+		return nil
+	}
 	return []feature{
 		{"private", s.Private},
 		{"allowSubnets", len(s.AllowSubnets) > 0},
@@ -101,7 +105,7 @@ func asked(tables ...[]feature) []string {
 var laterAnnotations = []string{
 	"aaps", "activation_strategy", "bgp", "default_route", "dhcp-v4-options", "dhcp-v6-options", "egress_burst", "egress_rate", "eip",
 	"ingress_burst", "ingress_rate", "ip_family", "ip_pool", "jitter", "latency", "layer2_forward", "limit", "loss", "mirror",
-	"north_gateway", "port_security", "port_vips", "routes", "security_groups", "snat", "vip",
+	"north_gateway", "port_security", "port_vips", "routes", "snat", "vip",
 }
 
 // UnsupportedAnnotations lists the annotations of a Pod that ask for something which Heddle cannot do yet.

@@ -14,7 +14,7 @@ import (
 func TestUnsupported(t *testing.T) {
 	supported := []string{
 		"cidrBlock", "gateway", "excludeIps", "protocol", "default", "mtu", "vpc", "namespaces", "namespaceSelectors",
-		"natOutgoing", "disableGatewayCheck", "disableInterConnection", "enableLb",
+		"natOutgoing", "disableGatewayCheck", "disableInterConnection", "enableLb", "private", "allowSubnets", "allowEWTraffic", "acls",
 	}
 	specs := map[string]json.RawMessage{
 		"u2oFeatures": json.RawMessage(`{"overlayOnlyRouting":true}`),
@@ -48,7 +48,7 @@ func TestUnsupportedValues(t *testing.T) {
 		{SubnetSpec{GatewayType: "centralized"}, []string{"gatewayType"}},
 		{SubnetSpec{Protocol: "Mac"}, []string{"protocol"}},
 		{SubnetSpec{SubnetLinkSpec: SubnetLinkSpec{EnableLb: ptr.To(true), U2OFeatures: &U2OFeatures{}}}, nil},
-		{SubnetSpec{SubnetSecuritySpec: SubnetSecuritySpec{Private: true, AllowSubnets: []string{"10.17.0.0/16"}}}, []string{"private", "allowSubnets"}},
+		{SubnetSpec{Provider: "l2.heddle.dev", SubnetSecuritySpec: SubnetSecuritySpec{Private: true, AllowSubnets: []string{"10.17.0.0/16"}}}, []string{"private", "allowSubnets"}},
 	} {
 		if got := test.spec.Unsupported(); !slices.Equal(got, test.want) {
 			t.Errorf("%+v: got %q, want %q", test.spec, got, test.want)
