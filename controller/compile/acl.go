@@ -53,8 +53,8 @@ const (
 type acls struct {
 	who   nb.Owner
 	out   *Output
-	tiers bool // the server has them
-	seen  map[string]bool
+	tiers bool            // the server has them
+	seen  map[string]bool // IDs of rows, and of sets of addresses
 }
 
 func newACLs(v *state.View, kind, key string, out *Output) *acls {

@@ -99,6 +99,24 @@ func (g golden) compare(t *testing.T, section, got string) {
 	}
 }
 
+// TestRowsAreWantedOnce: an owner that wants a row twice would be in its own way, and not be applied at all.
+func TestRowsAreWantedOnce(t *testing.T) {
+	for _, g := range goldens(t) {
+		for name, objects := range g.cases(t) {
+			_, outputs := compileAll(fill(g.config, objects))
+			for owner, out := range outputs {
+				seen := make(map[nb.Ref]bool)
+				for _, row := range out.Rows {
+					if seen[row.Ref()] {
+						t.Errorf("%s, case %s: %s wants %s twice", g.file, name, owner, row.Ref())
+					}
+					seen[row.Ref()] = true
+				}
+			}
+		}
+	}
+}
+
 // TestDeterminism compiles the objects of each golden in other orders, and twice: the text is always the same.
 func TestDeterminism(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))

@@ -134,9 +134,10 @@ func (n *network) apply(owners []nb.Owner, outputs map[nb.Owner]compile.Output) 
 		if err := n.conn.Commit(n.t.Context(), txn); err != nil {
 			n.t.Fatalf("%v\n%s", err, txn)
 		}
-		if pending = nil; !txn.Empty() { // what waited for others may go on now
-			for _, blocked := range txn.Blocked {
-				pending = append(pending, blocked.Owner)
+		pending = nil
+		for _, blocked := range txn.Blocked { // what waited for others may go on now
+			if pending = append(pending, blocked.Owner); txn.Empty() {
+				n.t.Fatalf("%s: %s", blocked.Owner, blocked.Text())
 			}
 		}
 	}

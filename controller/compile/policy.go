@@ -197,7 +197,10 @@ func (t *translation) addresses(r *rule, family string, list []netip.Prefix) str
 	}
 	kind := map[bool]state.SetKind{true: state.IPv4, false: state.IPv6}[family == "ip4"]
 	set := state.SetName(kind, fmt.Sprintf("%s %d", t.acls.who, r.number))
-	t.acls.out.Row(nb.Row{ID: set, Model: &db.AddressSet{Name: set, Addresses: texts}})
+	if !t.acls.seen[set] { // a rule asks once for its numbers, and once for each name of a port
+		t.acls.seen[set] = true
+		t.acls.out.Row(nb.Row{ID: set, Model: &db.AddressSet{Name: set, Addresses: texts}})
+	}
 	return inSet(r.Direction, family, set)
 }
 

@@ -30,9 +30,10 @@
 //   - ipBlock and networks look at the addresses in the packet, of Pods and nodes too. A node that sends from an address that its
 //     object does not show (Peer.Addr) is for the blocks of an ingress rule at the first address that it shows, if any range of the rule
 //     has that one, excepted or not.
-//   - A named port is looked up in the destination Pod, whatever peer has matched: in its containers, and then in init containers
+//   - A named port is looked up in the destination Pod, whatever selector has matched: in its containers, and then in init containers
 //     that go on running; the first one of that name and the packet's protocol counts. For NetworkPolicy the rule's protocol has to
-//     be the same. Where the destination is no Pod, a named port matches nothing.
+//     be the same. Where the destination is no Pod, a named port matches nothing; nor does it with an ipBlock of an egress rule, even when a
+//     Pod has the address.
 //   - Protocols without ports, such as ICMP, match rules that restrict no ports, and those only.
 //   - A NetworkPolicy isolates a Pod in the directions that it affects; in the other one the baseline tier is asked.
 //   - A connection needs the egress of its source and the ingress of its destination; replies need nothing.

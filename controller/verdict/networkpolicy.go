@@ -52,10 +52,22 @@ func (c *Cluster) allowingRule(policy *networkingv1.NetworkPolicy, t *traffic) i
 
 // matches wants both the peers and the ports; an empty or missing list restricts nothing.
 func (c *Cluster) matches(namespace string, peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort, t *traffic) bool {
+	if len(peers) == 0 {
+		return matchesPort(nil, ports, t)
+	}
 	by := t.sourceFor(peers)
-	peer := slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool { return c.isPeer(namespace, &p, by) })
-	port := slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool { return isPort(&p, t) })
-	return (peer || len(peers) == 0) && (port || len(ports) == 0)
+	return slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool {
+		return c.isPeer(namespace, &p, by) && matchesPort(&p, ports, t)
+	})
+}
+
+// matchesPort is about the ports of a peer. Of addresses that an egress rule names, no name of a port is known.
+func matchesPort(peer *networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort, t *traffic) bool {
+	nameless := t.direction == "egress" && peer != nil && peer.IPBlock != nil
+	return len(ports) == 0 || slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
+		named := p.Port != nil && p.Port.Type == intstr.String
+		return isPort(&p, t) && !(named && nameless)
+	})
 }
 
 func (c *Cluster) isPeer(namespace string, p *networkingv1.NetworkPolicyPeer, remote end) bool {
