@@ -66,7 +66,7 @@ func matchesPort(peer *networkingv1.NetworkPolicyPeer, ports []networkingv1.Netw
 	nameless := t.direction == "egress" && peer != nil && peer.IPBlock != nil
 	return len(ports) == 0 || slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
 		named := p.Port != nil && p.Port.Type == intstr.String
-		return isPort(&p, t) && !(named && nameless)
+		return isPort(&p, t) && (!named || !nameless)
 	})
 }
 
