@@ -39,16 +39,16 @@ func (a *acls) isolate(ports string, direction state.Direction, laxly bool) {
 	if laxly {
 		drop.ports = []string{"tcp", "udp", "sctp"}
 		allow := drop
-		allow.priority, allow.ports, allow.action = priorityAllow, dhcp[direction], db.ACLActionAllowRelated
+		allow.priority, allow.ports, allow.action = priorityAllow, []string{dhcp[direction]}, db.ACLActionAllowRelated
 		a.add(allow)
 	}
 	a.add(drop)
 }
 
 // dhcp are requests, and answers to them, of IPv4 and IPv6 (RFC 2131, RFC 8415).
-var dhcp = [state.Directions][]string{
-	state.Egress:  {"ip4 && udp.src == 68 && udp.dst == 67", "ip6 && udp.src == 546 && udp.dst == 547"},
-	state.Ingress: {"ip4 && udp.src == 67 && udp.dst == 68", "ip6 && udp.src == 547 && udp.dst == 546"},
+var dhcp = [state.Directions]string{
+	state.Egress:  "((udp.src == 68 && udp.dst == 67) || (udp.src == 546 && udp.dst == 547))",
+	state.Ingress: "((udp.src == 67 && udp.dst == 68) || (udp.src == 547 && udp.dst == 546))",
 }
 
 // guard lets through what no policy can forbid (NetworkPolicySpec): what a Pod's own node sends to it, as kubelet does for probes, and

@@ -139,11 +139,8 @@ func spanMatch(field string, s state.PortSpan) string {
 	return fmt.Sprintf("%d <= %s <= %d", s.First, field, s.Last)
 }
 
-// bases are let through whatever groups say: DHCP, and the word that keepalived keeps a shared address by (VRRP).
-var bases = [state.Directions]string{
-	state.Ingress: "((udp.src == 67 && udp.dst == 68) || (udp.src == 547 && udp.dst == 546) || ip.proto == 112)",
-	state.Egress:  "((udp.src == 68 && udp.dst == 67) || (udp.src == 546 && udp.dst == 547) || ip.proto == 112)",
-}
+// vrrp is the word that keepalived keeps a shared address by.
+const vrrp = "ip.proto == 112"
 
 // deny drops what no rule of a tier lets through.
 func (a *acls) deny(ports string, tier int) {
@@ -153,7 +150,7 @@ func (a *acls) deny(ports string, tier int) {
 	}
 	for _, d := range []state.Direction{state.Ingress, state.Egress} {
 		v.direction = d
-		v.priority, v.action, v.ports = priorityBase, db.ACLActionAllowRelated, []string{bases[d]}
+		v.priority, v.action, v.ports = priorityBase, db.ACLActionAllowRelated, []string{"(" + dhcp[d] + " || " + vrrp + ")"}
 		a.add(v)
 		v.priority, v.action, v.ports = priorityDeny, db.ACLActionDrop, []string{anyTraffic}
 		a.add(v)
