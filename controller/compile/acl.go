@@ -20,8 +20,9 @@ const (
 
 // Priorities of what isolates Pods, Kube-OVN's numbers.
 const (
-	priorityDrop  = 2000
-	priorityAllow = 2001 // beats the drop, of whichever policy it is
+	priorityDrop   = 2000
+	priorityLogged = 2001 // what a policy drops itself, because it wants that logged
+	priorityAllow  = 2002 // beats the drops, of whichever policies they are
 )
 
 // verdict is what becomes of some traffic to or from the ports of a group. Every kind that filters says what it wants in
@@ -40,7 +41,17 @@ type verdict struct {
 	ports []string
 	// action is OVN's (ovn-nb(5), ACL action).
 	action string
+	log    *logging
 }
+
+// logging has ovn-controller write a line for what matches (ovn-nb(5), ACL log).
+type logging struct {
+	name  string
+	meter *string
+}
+
+// severities of messages, by what becomes of the traffic.
+var severities = map[string]db.ACLSeverity{db.ACLActionAllowRelated: db.ACLSeverityInfo, db.ACLActionDrop: db.ACLSeverityWarning}
 
 // anyPeer and anyTraffic leave traffic as it is. ARP, and IPv6's neighbour discovery, are no traffic here: OVN lets them through
 // whatever ACLs say (ovn-northd(8), "from-lport ACLs").
@@ -82,6 +93,10 @@ func (a *acls) row(v verdict, match string) {
 	model := &db.ACL{Priority: v.priority, Direction: lport[v.direction], Match: match, Action: v.action, Options: stage[v.direction]}
 	if v.onSwitch {
 		parent.Table, model.Options = db.LogicalSwitchTable, nil
+	}
+	if v.log != nil {
+		severity := severities[v.action]
+		model.Log, model.Name, model.Severity, model.Meter = true, &v.log.name, &severity, v.log.meter
 	}
 	switch {
 	case a.tiers:

@@ -25,21 +25,18 @@ func group(v *state.View, key string, out *Output) {
 	}
 	for _, direction := range []state.Direction{state.Ingress, state.Egress} {
 		if is, laxly := v.Isolated(key, direction); is {
-			a.isolate(ports, direction, laxly)
+			a.isolate(verdict{priority: priorityDrop, direction: direction, subject: ports}, laxly)
 		}
 	}
 }
 
 // isolate drops what nobody allows. Laxly it leaves all protocols alone that NetworkPolicy knows nothing of, and DHCP.
-func (a *acls) isolate(ports string, direction state.Direction, laxly bool) {
-	drop := verdict{
-		tier: tierPolicy, priority: priorityDrop, direction: direction, subject: ports,
-		peers: []string{anyPeer}, ports: []string{anyTraffic}, action: db.ACLActionDrop,
-	}
+func (a *acls) isolate(drop verdict, laxly bool) {
+	drop.tier, drop.peers, drop.ports, drop.action = tierPolicy, []string{anyPeer}, []string{anyTraffic}, db.ACLActionDrop
 	if laxly {
 		drop.ports = []string{"tcp", "udp", "sctp"}
 		allow := drop
-		allow.priority, allow.ports, allow.action = priorityAllow, []string{dhcp[direction]}, db.ACLActionAllowRelated
+		allow.priority, allow.ports, allow.action, allow.log = priorityAllow, []string{dhcp[drop.direction]}, db.ACLActionAllowRelated, nil
 		a.add(allow)
 	}
 	a.add(drop)

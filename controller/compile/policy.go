@@ -23,14 +23,47 @@ func networkPolicy(v *state.View, key string, out *Output) {
 		out.Problem(ReasonInvalid, "%s", text)
 	}
 	t := &translation{view: v, pods: obj.Pods, acls: newACLs(v, state.KindPolicy, key, out)}
+	allow, drop := t.logging(obj.Log)
 	for direction, isolates := range obj.Isolates {
-		if isolates {
-			v.Isolate(obj.Pods, state.Direction(direction), obj.Lax)
+		if !isolates {
+			continue
+		}
+		ports := v.Isolate(obj.Pods, state.Direction(direction), obj.Lax)
+		if drop != nil {
+			t.acls.isolate(verdict{priority: priorityLogged, direction: state.Direction(direction), subject: ports, log: drop}, obj.Lax)
 		}
 	}
 	for i := range obj.Rules {
-		t.add(&rule{Rule: &obj.Rules[i], number: i, verdict: verdict{tier: tierPolicy, priority: priorityAllow, action: db.ACLActionAllowRelated}})
+		t.add(&rule{Rule: &obj.Rules[i], number: i, verdict: verdict{tier: tierPolicy, priority: priorityAllow, action: db.ACLActionAllowRelated, log: allow}})
 	}
+}
+
+// logNameLimit is OVN's for the name of an ACL.
+const logNameLimit = 63
+
+// logging is how a policy's ACLs that allow, and those that drop, are logged; nil is not at all. What all policies for the same Pods
+// drop together, the group drops (group.go): a policy that wants it logged drops it itself, before the group does. The meter's limit is
+// for each ACL alone.
+func (t *translation) logging(log state.Log) (allow, drop *logging) {
+	if !log.Allowed && !log.Dropped {
+		return nil, nil
+	}
+	l := &logging{name: t.acls.who.Key[:min(len(t.acls.who.Key), logNameLimit)]}
+	if log.Rate > 0 {
+		meter := t.acls.who.String()
+		band := nb.Row{ID: meter, Model: &db.MeterBand{Action: db.MeterBandActionDrop, Rate: log.Rate}}
+		fair := true
+		t.acls.out.Row(band)
+		t.acls.out.Row(nb.Row{ID: meter, Model: &db.Meter{Name: meter, Unit: db.MeterUnitPktps, Bands: []string{band.Ref().String()}, Fair: &fair}})
+		l.meter = &meter
+	}
+	if log.Allowed {
+		allow = l
+	}
+	if log.Dropped {
+		drop = l
+	}
+	return allow, drop
 }
 
 // translation is of the rules of one policy into ACLs.

@@ -1,9 +1,11 @@
 package feed
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +25,7 @@ func NetworkPolicy(obj *networkingv1.NetworkPolicy) *state.NetworkPolicy {
 		return p
 	}
 	p.Lax = r.lax(obj.Annotations[v1.AnnotationPolicyEnforcement])
+	p.Log = r.log(obj.Annotations)
 	selector, readable := r.podSelector(obj.Spec.PodSelector)
 	p.Pods = selector
 	p.Isolates = r.isolates(&obj.Spec)
@@ -68,6 +71,31 @@ func (r policyReader) lax(enforcement string) bool {
 		r.invalid("metadata.annotations["+v1.AnnotationPolicyEnforcement+"]", "%q is neither standard nor lax; it is taken for standard", enforcement)
 	}
 	return false
+}
+
+// log reads what is logged: of what is dropped and nothing else, unless the actions are listed. What cannot be read is not logged.
+func (r policyReader) log(annotations map[string]string) (log state.Log) {
+	if annotations[v1.AnnotationLog] != v1.AnnotationTrue {
+		return log
+	}
+	for action := range strings.SplitSeq(cmp.Or(annotations[v1.AnnotationLogActions], "drop"), ",") {
+		switch strings.TrimSpace(action) {
+		case "drop":
+			log.Dropped = true
+		case "allow":
+			log.Allowed = true
+		default:
+			r.invalid("metadata.annotations["+v1.AnnotationLogActions+"]", "%q is neither allow nor drop", action)
+		}
+	}
+	if text := annotations[v1.AnnotationLogRate]; text != "" {
+		rate, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			r.invalid("metadata.annotations["+v1.AnnotationLogRate+"]", "%q is no number of messages in a second; there is no limit", text)
+		}
+		log.Rate = int(rate)
+	}
+	return log
 }
 
 // policyReader notes in the policy what it cannot read.

@@ -25,6 +25,7 @@ type NetworkPolicy struct {
 	Isolates  [Directions]bool
 	// Lax isolates from TCP, UDP and SCTP only, and lets DHCP through.
 	Lax bool
+	Log Log
 	// Rules are those of the directions in which the policy isolates.
 	Rules []Rule
 	// Invalid says what could not be read. It allows nothing.
@@ -32,6 +33,13 @@ type NetworkPolicy struct {
 }
 
 func (p *NetworkPolicy) equal(o *NetworkPolicy) bool { return reflect.DeepEqual(p, o) }
+
+// Log says what of a policy's doing is logged.
+type Log struct {
+	Allowed, Dropped bool
+	// Rate is the number of messages of one ACL in a second, at most; 0 is all.
+	Rate int
+}
 
 // Rule allows connections between the Pods of its policy and others.
 type Rule struct {

@@ -52,6 +52,11 @@ const (
 	// AnnotationPolicyFor lists the networks that the policy is for, separated by commas; "ovn" is the Pods' first one. Without it, it
 	// is for all of them.
 	AnnotationPolicyFor = AnnotationPrefix + "network_policy_for"
+	// AnnotationLog is "true" when what the policy drops is logged, or what AnnotationLogActions says: "allow", "drop" or both,
+	// separated by a comma. AnnotationLogRate limits how often in a second.
+	AnnotationLog        = AnnotationPrefix + "enable_log"
+	AnnotationLogActions = AnnotationPrefix + "log_acl_actions"
+	AnnotationLogRate    = AnnotationPrefix + "acl_log_meter_rate"
 )
 
 // AnnotationTrue is the value of AnnotationAllocated, AnnotationRouted and LabelIPReserved that counts

@@ -92,6 +92,12 @@ var tables = buildTables([]Table{
 	{Name: db.ChassisTemplateVarTable, Key: "chassis", Root: true, Late: true, model: &db.ChassisTemplateVar{}, Columns: []Column{
 		{Name: "variables"},
 	}},
+	{Name: db.MeterTable, Key: "name", Root: true, model: &db.Meter{}, Columns: []Column{
+		{Name: "unit"}, {Name: "bands", Refs: true, Members: true}, {Name: "fair"},
+	}},
+	// A band lives in its Meter, which must have one from the first moment on: so it is not listed there later, as children are, but
+	// named by the Meter itself.
+	{Name: db.MeterBandTable, Root: true, model: &db.MeterBand{}, Columns: []Column{{Name: "action"}, {Name: "rate"}}},
 	{Name: db.ACLTable, model: &db.ACL{}, Columns: []Column{
 		{Name: "priority"},
 		{Name: "direction"},

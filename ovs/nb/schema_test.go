@@ -235,3 +235,21 @@ func TestLateColumn(t *testing.T) {
 		check(t, apply(t, conn, want(g)), "- @ACL/a (group/g)\n- @Port_Group/g (group/g)")
 	}
 }
+
+// TestMeter shows that a Meter comes with its band, which it must have from the first moment on, that its rate changes, and that both go.
+func TestMeter(t *testing.T) {
+	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+	conn := dial(t, server)
+	p := owner("networkpolicy", "blue/log")
+	rows := func(rate int) nb.Want {
+		band := nb.Row{ID: "m", Model: &db.MeterBand{Action: "drop", Rate: rate}}
+		return want(p, band, nb.Row{ID: "m", Model: &db.Meter{Name: "m", Unit: "pktps", Bands: []string{band.Ref().String()}}})
+	}
+	check(t, apply(t, conn, rows(1)), "+ @Meter_Band/m (networkpolicy/blue/log)\n+ @Meter/m (networkpolicy/blue/log)")
+	check(t, apply(t, conn, rows(2)), "~ @Meter_Band/m rate (networkpolicy/blue/log)")
+	fresh := dial(t, server)
+	if txn := nb.Plan(fresh, []nb.Want{rows(2)}); !txn.Empty() || len(txn.Blocked) > 0 {
+		t.Errorf("a fresh process:\n%s", txn)
+	}
+	check(t, apply(t, fresh, want(p)), "- @Meter/m (networkpolicy/blue/log)\n- @Meter_Band/m (networkpolicy/blue/log)")
+}

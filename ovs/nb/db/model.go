@@ -25,6 +25,8 @@ func FullDatabaseModel() (model.ClientDBModel, error) {
 		"Logical_Router_Static_Route": &LogicalRouterStaticRoute{},
 		"Logical_Switch":              &LogicalSwitch{},
 		"Logical_Switch_Port":         &LogicalSwitchPort{},
+		"Meter":                       &Meter{},
+		"Meter_Band":                  &MeterBand{},
 		"NB_Global":                   &NBGlobal{},
 		"Port_Group":                  &PortGroup{},
 	})
@@ -671,6 +673,98 @@ var schema = `{
           "name"
         ]
       ]
+    },
+    "Meter": {
+      "columns": {
+        "bands": {
+          "type": {
+            "key": {
+              "type": "uuid",
+              "refTable": "Meter_Band",
+              "refType": "strong"
+            },
+            "min": 1,
+            "max": "unlimited"
+          }
+        },
+        "external_ids": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
+        "fair": {
+          "type": {
+            "key": {
+              "type": "boolean"
+            },
+            "min": 0,
+            "max": 1
+          }
+        },
+        "name": {
+          "type": "string"
+        },
+        "unit": {
+          "type": {
+            "key": {
+              "type": "string",
+              "enum": [
+                "set",
+                [
+                  "kbps",
+                  "pktps"
+                ]
+              ]
+            }
+          }
+        }
+      },
+      "indexes": [
+        [
+          "name"
+        ]
+      ],
+      "isRoot": true
+    },
+    "Meter_Band": {
+      "columns": {
+        "action": {
+          "type": {
+            "key": {
+              "type": "string",
+              "enum": "drop"
+            }
+          }
+        },
+        "external_ids": {
+          "type": {
+            "key": {
+              "type": "string"
+            },
+            "value": {
+              "type": "string"
+            },
+            "min": 0,
+            "max": "unlimited"
+          }
+        },
+        "rate": {
+          "type": {
+            "key": {
+              "type": "integer",
+              "minInteger": 1,
+              "maxInteger": 4294967295
+            }
+          }
+        }
+      }
     },
     "NB_Global": {
       "columns": {
