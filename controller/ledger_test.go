@@ -33,14 +33,14 @@ func TestConflictAtStart(t *testing.T) {
 	a := r.allocated("default", "a").Annotations[v1.AnnotationIPAddress]
 	r.kill()
 	r.must(r.client.Get(t.Context(), client.ObjectKeyFromObject(blue), blue))
-	blue.Spec.Private = true // not supported
+	blue.Spec.EnableEcmp = true // not supported
 	r.must(r.client.Update(t.Context(), blue))
 	r.start()
 	r.wait(&v1.SubnetList{}, "blue is not served", func(obj client.Object) bool {
 		return obj.GetName() == "blue" && readyOf(obj.(*v1.Subnet).Status.Conditions).Reason == "NotSupported"
 	})
 	r.must(r.client.Get(t.Context(), client.ObjectKeyFromObject(blue), blue))
-	blue.Spec.Private = false
+	blue.Spec.EnableEcmp = false
 	r.must(r.client.Update(t.Context(), blue))
 	r.readySubnet("blue")
 	r.create(pod("default", "b", "n1", nil))
