@@ -135,8 +135,11 @@ func (n *network) apply(owners []nb.Owner, outputs map[nb.Owner]compile.Output) 
 			n.t.Fatalf("%v\n%s", err, txn)
 		}
 		pending = nil
-		for _, blocked := range txn.Blocked { // what waited for others may go on now
-			if pending = append(pending, blocked.Owner); txn.Empty() && blocked.Reason != nb.ReasonMissingParent {
+		for _, blocked := range txn.Blocked {
+			switch {
+			case !txn.Empty(): // what waited for others may go on now
+				pending = append(pending, blocked.Owner)
+			case blocked.Reason != nb.ReasonMissingParent: // whose Subnet is not in force waits for ever
 				n.t.Fatalf("%s: %s", blocked.Owner, blocked.Text())
 			}
 		}
