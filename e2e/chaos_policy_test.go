@@ -47,7 +47,7 @@ func TestPolicyHolds(t *testing.T) {
 	if !c.seen.WaitForCacheSync(t.Context()) {
 		t.Fatal("the watches tell nothing")
 	}
-	for _, v := range append(victims, victim{name: "databases", kill: (*chaos).deleteDatabases}) {
+	for _, v := range append([]victim{{name: "databases", kill: (*chaos).deleteDatabases}}, victims...) {
 		t.Run(v.name, func(t *testing.T) {
 			restarts, before := c.restarts(t, v), allowed.Load()
 			v.kill(c, t)
