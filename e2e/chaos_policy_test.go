@@ -47,7 +47,8 @@ func TestPolicyHolds(t *testing.T) {
 	if !c.seen.WaitForCacheSync(t.Context()) {
 		t.Fatal("the watches tell nothing")
 	}
-	for _, v := range append([]victim{{name: "databases", kill: (*chaos).deleteDatabases}}, victims...) {
+	databases := victim{name: "databases", kill: (*chaos).deleteDatabases, component: "ovn-central", container: "nb"}
+	for _, v := range append([]victim{databases}, victims...) {
 		t.Run(v.name, func(t *testing.T) {
 			restarts, before := c.restarts(t, v), allowed.Load()
 			v.kill(c, t)
