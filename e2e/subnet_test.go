@@ -109,7 +109,7 @@ func TestShown(t *testing.T) {
 		change     func(*v1.SubnetSpec)
 	}{
 		"shown-overlap": {"10.108.0.128/25", "overlaps 10.108.0.0/24 of Subnet shown", nil},
-		"shown-later":   {"10.108.1.0/24", "spec.private is not supported yet", func(s *v1.SubnetSpec) { s.Private = true }},
+		"shown-later":   {"10.108.1.0/24", "spec.enableEcmp is not supported yet", func(s *v1.SubnetSpec) { s.EnableEcmp = true }},
 		"shown-service": {"10.96.1.0/24", "overlaps the Service CIDR", nil},
 	} {
 		obj := &v1.Subnet{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.SubnetSpec{CIDRBlock: want.cidr}}
