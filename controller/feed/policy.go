@@ -45,17 +45,22 @@ func NetworkPolicy(obj *networkingv1.NetworkPolicy) *state.NetworkPolicy {
 	return p
 }
 
-// forUs reads which networks a policy is for: all of them unless it lists some. Heddle's own is "ovn".
-func (r policyReader) forUs(networks string) bool {
+// forUs reads which networks a policy is for: all of them unless it lists some. Heddle's own is "ovn", others are namespace/name. What
+// is neither may mean ours.
+func (r policyReader) forUs(networks string) (ours bool) {
 	if networks == "" {
 		return true
 	}
-	var ours bool
 	for name := range strings.SplitSeq(networks, ",") {
-		if strings.TrimSpace(name) == v1.ProviderOVN {
+		name = strings.TrimSpace(name)
+		switch {
+		case name == v1.ProviderOVN:
 			ours = true
-		} else {
-			r.invalid("metadata.annotations["+v1.AnnotationPolicyFor+"]", "the network %q is not supported yet; there the policy is not in force", strings.TrimSpace(name))
+		case strings.Contains(name, "/"):
+			r.invalid("metadata.annotations["+v1.AnnotationPolicyFor+"]", "the network %q is not supported yet; there the policy is not in force", name)
+		default:
+			r.invalid("metadata.annotations["+v1.AnnotationPolicyFor+"]", "%q is neither ovn nor namespace/name; it is taken for ovn", name)
+			ours = true
 		}
 	}
 	return ours
