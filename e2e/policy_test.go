@@ -3,12 +3,9 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -101,20 +98,9 @@ func (m *policyMatrix) inForce(t *testing.T, set txtar.File) {
 	c := *policies
 	c.Namespaces, c.Pods, c.Nodes = m.cluster.Namespaces, m.cluster.Pods, m.cluster.Nodes
 	want := m.table()
-	open := m.cells(&c, want)
-	asked, rounds := len(open), 0
-	for deadline := time.Now().Add(timeLimit); len(open) > 0 && time.Now().Before(deadline); rounds++ {
-		askCells(t, open)
-		open = slices.DeleteFunc(open, func(c *openCell) bool { return c.want == (c.answer != isSilent) })
+	if open := untilAsWanted(t, set.Name, m.cells(&c, want)); len(open) > 0 {
+		t.Errorf("%s: %d cells are not as they should be, which is:\n%s", set.Name, len(open), want)
 	}
-	if len(open) == 0 {
-		t.Logf("%s: %d cells as wanted after %d rounds", set.Name, asked, rounds)
-		return
-	}
-	for _, cell := range open[:min(len(open), 8)] {
-		t.Errorf("%s: %s: %q, want an answer: %t", set.Name, cell.packet, cell.answer, cell.want)
-	}
-	t.Errorf("%s: %d of %d cells are not as they should be, which is:\n%s", set.Name, len(open), asked, want)
 }
 
 func objectsOf(c *verdict.Cluster) (objects []client.Object) {
@@ -161,35 +147,9 @@ func (m *policyMatrix) cells(c *verdict.Cluster, table *verdict.Table) (cells []
 		}
 		to := ofFamily(m.askers[p.To.Pod].sources, p.Family == corev1.IPv6Protocol)
 		at := frontend{protocol: strings.ToLower(string(p.Protocol)), target: target(to, p.Port)}
-		cells = append(cells, &openCell{p, m.askers[p.From.Pod], at, allowed, ""})
+		cells = append(cells, &openCell{name: p.String(), asker: m.askers[p.From.Pod], at: at, want: allowed})
 	}
 	return cells
-}
-
-// openCell is a question of the table, and the last answer.
-type openCell struct {
-	packet verdict.Packet
-	asker  asker
-	at     frontend
-	want   bool
-	answer string
-}
-
-// policySilence is how long a cell of the table waits. What is allowed and does not answer in that time is asked again.
-const policySilence = 500 * time.Millisecond
-
-// askCells asks many at a time: most of those that are forbidden wait in vain.
-func askCells(t *testing.T, cells []*openCell) {
-	t.Helper()
-	var group errgroup.Group
-	group.SetLimit(100)
-	for _, c := range cells {
-		group.Go(func() error {
-			c.answer = c.asker.briefly(t.Context(), c.at, policySilence)
-			return nil
-		})
-	}
-	_ = group.Wait()
 }
 
 // TestIsolatedFromTheStart starts Pods into a Namespace that denies everything, with a neighbour that asks them as soon as they have an

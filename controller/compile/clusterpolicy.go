@@ -2,6 +2,7 @@ package compile
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/heddle-net/heddle/controller/state"
 	"github.com/heddle-net/heddle/ovs/nb/db"
@@ -79,7 +80,7 @@ func (t *translation) others(r *state.ClusterRule) (list []netip.Prefix) {
 		return nil
 	}
 	for _, n := range t.view.Nodes() {
-		if !chosen(r.Nodes, n) {
+		if !slices.ContainsFunc(r.Nodes, func(s state.NodeSelector) bool { return s.Matches(n) }) {
 			continue
 		}
 		for _, addr := range n.Addresses() {
@@ -87,13 +88,4 @@ func (t *translation) others(r *state.ClusterRule) (list []netip.Prefix) {
 		}
 	}
 	return list
-}
-
-func chosen(selectors []state.NodeSelector, n *state.Node) bool {
-	for _, s := range selectors {
-		if s.Matches(n) {
-			return true
-		}
-	}
-	return false
 }

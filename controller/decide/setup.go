@@ -57,7 +57,9 @@ type Deciders struct {
 	rules        *SwitchLBRules
 	groups       *SecurityGroups
 
-	clusterPolicyQueues                                                                                                     map[string]*inbox // by the kind of owners
+	// clusterPolicyQueues are by the kind of owners.
+	clusterPolicyQueues map[string]*inbox
+
 	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, policyQueue, serviceCIDRQueue, ruleQueue, groupQueue *inbox
 }
 

@@ -1,9 +1,6 @@
 package state
 
-import (
-	"net/netip"
-	"reflect"
-)
+import "reflect"
 
 // ClusterPolicy is a policy of the cluster's administrator, of any kind of policy.networking.k8s.io: rules that decide before
 // NetworkPolicies do, or where no NetworkPolicy has decided.
@@ -22,7 +19,8 @@ type ClusterPolicy struct {
 
 func (p *ClusterPolicy) equal(o *ClusterPolicy) bool { return reflect.DeepEqual(p, o) }
 
-// ClusterRule decides about connections between the Pods of its policy and others. More of the other side than what Rule has:
+// ClusterRule decides about connections between the Pods of its policy and others. The other side may be named in more ways than in a
+// Rule.
 type ClusterRule struct {
 	Rule
 	Action Action
@@ -36,11 +34,6 @@ type NodeSelector []Requirement
 
 // Matches tells whether the selector chooses a Node.
 func (s NodeSelector) Matches(n *Node) bool { return satisfies(n.Labels, s) }
-
-// Addresses are all that the kubelet reports.
-func (n *Node) Addresses() []netip.Addr {
-	return append(n.InternalIPs[:len(n.InternalIPs):len(n.InternalIPs)], n.ExternalIPs...)
-}
 
 // Action is what becomes of a connection.
 type Action uint8

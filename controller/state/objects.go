@@ -73,6 +73,9 @@ func (n *Node) equal(o *Node) bool {
 	return n.Name == o.Name && n.Labels == o.Labels && slices.Equal(n.InternalIPs, o.InternalIPs) && slices.Equal(n.ExternalIPs, o.ExternalIPs)
 }
 
+// Addresses are all that the kubelet reports.
+func (n *Node) Addresses() []netip.Addr { return slices.Concat(n.InternalIPs, n.ExternalIPs) }
+
 // Port is the name of the node's port and of its IP object.
 func (n *Node) Port() string { return NodePort(n.Name) }
 
