@@ -46,10 +46,11 @@ func TestUnconcerned(t *testing.T) {
 	r := newRig(t, DatapathNetdev)
 	h, stop := r.start(ptr(dualInput()))
 	r.untilReady(h)
-	r.until("the events of our own operations are over", func() bool { return r.nothingToDo(dualInput()) })
+	// The kernel makes link-local addresses on our links, and says so again when it knows them to be unique, seconds later.
+	r.until("the links' own addresses are there", func() bool { return !r.has("inet6", "ip", "-6", "addr", "show", "tentative") })
 	r.lines("", "ip route del 10.16.0.0/16")
 	r.until("route", func() bool { return r.has("10.16.0.0/16", "ip", "route") })
-	r.mark()
+	r.quiet()
 	t.Cleanup(func() { _, _ = r.node.Exec("", "nft", "delete", "table", "ip", "noise") })
 	r.lines("", "nft add table ip noise")
 	for i := range 20 {
@@ -68,7 +69,7 @@ func TestUnconcerned(t *testing.T) {
 		return r.has("10.16.0.0/16", "ip", "route")
 	})
 	stop()
-	if passes > 5 {
+	if passes > 2 { // one puts the route back
 		t.Errorf("120 changes that are not ours led to %d looks at the node", passes)
 	}
 }
