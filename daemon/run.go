@@ -42,6 +42,7 @@ type daemon struct {
 	hostWake     signal
 	healthWake   signal
 	announceWake signal
+	cutWake      signal
 	peers        announce.Peers
 	assigned     chan assignment
 }
@@ -74,10 +75,10 @@ func Run(ctx context.Context, cfg Config, log logr.Logger) error {
 func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 	d := &daemon{
 		cfg: cfg, log: log, kube: k, metrics: m, tables: &tables{},
-		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(), announceWake: newSignal(),
+		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(), announceWake: newSignal(), cutWake: newSignal(),
 		assigned: make(chan assignment, mostAssignments),
 	}
-	d.tables.services = service.NewIndex(cfg.NodeName, func() { d.hostWake.set(); d.healthWake.set(); d.announceWake.set() })
+	d.tables.services = service.NewIndex(cfg.NodeName, func() { d.hostWake.set(); d.healthWake.set(); d.announceWake.set(); d.cutWake.set() })
 	starting := errors.New("it is starting")
 	d.chassisReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
 	d.hostReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
@@ -132,6 +133,13 @@ func (d *daemon) node(ctx context.Context) error {
 		return (&Server{Socket: d.cfg.Socket, Handler: handler(manager, d.ready.check, d.metrics), Log: d.log.WithName("cni")}).Run(ctx)
 	})
 	parts.Go(func() error { return d.host(ctx, ovs, datapath) })
+	parts.Go(func() error {
+		installed, done := ovs.SubscribeInstalled()
+		defer done()
+		return (&cutter{
+			socket: d.cfg.OVSSocket, services: d.tables.services, wake: d.cutWake, installed: installed, log: d.log.WithName("cutter"),
+		}).Run(ctx)
+	})
 	parts.Go(func() error { return d.install(ctx) })
 	parts.Go(func() error { return d.sweep(ctx, manager) })
 	return parts.Wait()

@@ -3,6 +3,7 @@
 //
 //	watch ─▶ Index ─┬─▶ Rows ─▶ host.Input (nftables)
 //	                ├─▶ Balancers ─▶ announce.World (which node answers for their addresses)
+//	                ├─▶ Lost (the UDP flows whose endpoint is gone, for the daemon to cut)
 //	                └─▶ Checks ─▶ Health (HTTP, healthCheckNodePort)
 //
 // It owns nothing outside the process. Most Services have no row: what only has a ClusterIP and Pods is OVN's alone, and where OVN

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -31,14 +32,19 @@ type Index struct {
 	checks   map[string]Check
 
 	balancers map[string]*announce.Service
+
+	flows map[string]map[Flow]bool // that there may be
+	lost  map[Flow]time.Time       // since when
 }
 
-// NewIndex makes the Index of one node. changed is called, with no lock held, after a change of Rows, Checks or Balancers.
+// NewIndex makes the Index of one node. changed is called, with no lock held, after a change of Rows, Checks or Balancers, and when more
+// flows are lost.
 func NewIndex(node string, changed func()) *Index {
 	return &Index{
 		changed: changed, place: place{node: node}, services: map[string]*corev1.Service{},
 		slices: map[string]map[string]*discoveryv1.EndpointSlice{}, owners: map[string]string{},
 		rows: map[string]*host.Service{}, checks: map[string]Check{}, balancers: map[string]*announce.Service{},
+		flows: map[string]map[Flow]bool{}, lost: map[Flow]time.Time{},
 	}
 }
 
@@ -152,15 +158,13 @@ func (x *Index) renew(key string) bool {
 	var row *host.Service
 	var check Check
 	var balancer *announce.Service
+	list := slices.Collect(maps.Values(x.slices[key]))
+	lost := x.renewFlows(key, list)
 	if s := x.services[key]; s != nil {
-		list := make([]*discoveryv1.EndpointSlice, 0, len(x.slices[key]))
-		for _, slice := range x.slices[key] {
-			list = append(list, slice)
-		}
 		row, check, balancer = x.place.rowOf(s, list), x.place.checkOf(s, list), balancerOf(s, list)
 	}
 	if reflect.DeepEqual(x.rows[key], row) && x.checks[key] == check && reflect.DeepEqual(x.balancers[key], balancer) {
-		return false
+		return lost
 	}
 	put(x.balancers, key, balancer, balancer != nil)
 	put(x.rows, key, row, row != nil)

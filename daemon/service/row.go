@@ -48,24 +48,34 @@ func (p place) portOf(s *host.Service, spec *corev1.ServiceSpec, vip netip.Addr,
 		VIP: netip.AddrPortFrom(vip, uint16(port.Port)), NodePort: uint16(port.NodePort),
 		Protocol: strings.ToLower(string(cmp.Or(port.Protocol, corev1.ProtocolTCP))),
 	}
-	endpoints := endpointsOf(list, port, vip.Is4())
-	here := usable(slices.DeleteFunc(slices.Clone(endpoints), func(e endpoint) bool { return e.node != p.node }))
-	all := usable(p.nearest(value(spec.TrafficDistribution), endpoints))
-	own, local := all, value(spec.InternalTrafficPolicy) == corev1.ServiceInternalTrafficPolicyLocal
-	if local {
-		own = here
-	}
+	here, own, all := p.choices(spec, port, vip, list)
 	out.Live = len(all) > 0
 	if p.isOutside(own) {
 		out.Own = own
 	}
-	if p.isOutside(all) || s.Affinity > 0 && !s.Local || local {
+	if p.isOutside(all) || s.Affinity > 0 && !s.Local || isLocal(spec) {
 		out.Pick = all
 	}
 	if s.Local {
 		out.Here = here
 	}
 	return out
+}
+
+// choices are the endpoints of a port that are on this node, those of packets to its ClusterIP that come from this node, and those of
+// packets to its other addresses.
+func (p place) choices(spec *corev1.ServiceSpec, port corev1.ServicePort, vip netip.Addr, list []*discoveryv1.EndpointSlice) (here, own, all []netip.AddrPort) {
+	endpoints := endpointsOf(list, port, vip.Is4())
+	here = usable(slices.DeleteFunc(slices.Clone(endpoints), func(e endpoint) bool { return e.node != p.node }))
+	all = usable(p.nearest(value(spec.TrafficDistribution), endpoints))
+	if isLocal(spec) {
+		return here, here, all
+	}
+	return here, all, all
+}
+
+func isLocal(spec *corev1.ServiceSpec) bool {
+	return value(spec.InternalTrafficPolicy) == corev1.ServiceInternalTrafficPolicyLocal
 }
 
 // isOutside tells whether an endpoint is not of the overlay.

@@ -35,11 +35,11 @@ func (c *Conn) Acquire(ctx context.Context) error {
 	} else {
 		if old == "" { // so that there is something to wait for: an insert leaves a key that is there as it is (RFC 7047, 5.1)
 			old = "0"
-			ops = append(ops, mutateGlobal(uuid, ovsdb.MutateOperationInsert, encodeMap(map[string]string{keyEpoch: old})))
+			ops = append(ops, mutateGlobal(uuid, columnExternalIDs, ovsdb.MutateOperationInsert, encodeMap(map[string]string{keyEpoch: old})))
 		}
 		ops = append(ops, waitEpoch(uuid, old),
-			mutateGlobal(uuid, ovsdb.MutateOperationDelete, encodeSet([]string{keyEpoch}, false)),
-			mutateGlobal(uuid, ovsdb.MutateOperationInsert, encodeMap(map[string]string{keyEpoch: next})))
+			mutateGlobal(uuid, columnExternalIDs, ovsdb.MutateOperationDelete, encodeSet([]string{keyEpoch}, false)),
+			mutateGlobal(uuid, columnExternalIDs, ovsdb.MutateOperationInsert, encodeMap(map[string]string{keyEpoch: next})))
 	}
 	results, err := c.transact(ctx, ops)
 	if err != nil {
@@ -52,11 +52,14 @@ func (c *Conn) Acquire(ctx context.Context) error {
 	return nil
 }
 
-// mutateGlobal changes keys of ours in NB_Global.
-func mutateGlobal(uuid string, mutator ovsdb.Mutator, keys any) ovsdb.Operation {
+// columnNBCfg is the number that ovn-controller reports once it has installed everything that the transaction with it wants.
+const columnNBCfg = "nb_cfg"
+
+// mutateGlobal changes NB_Global: keys of ours, or the number.
+func mutateGlobal(uuid, column string, mutator ovsdb.Mutator, value any) ovsdb.Operation {
 	return ovsdb.Operation{
 		Op: ovsdb.OperationMutate, Table: db.NBGlobalTable, Where: whereUUID(uuid),
-		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation(columnExternalIDs, mutator, keys)},
+		Mutations: []ovsdb.Mutation{*ovsdb.NewMutation(column, mutator, value)},
 	}
 }
 
@@ -91,6 +94,9 @@ func (c *Conn) Commit(ctx context.Context, txn Txn) error {
 		return nil
 	}
 	ops := slices.Concat([]ovsdb.Operation{waitEpoch(c.global, c.epoch)}, txn.Ops)
+	if txn.Fenced {
+		ops = append(ops, mutateGlobal(c.global, columnNBCfg, ovsdb.MutateOperationAdd, 1))
+	}
 	results, err := c.transact(ctx, ops)
 	if err != nil {
 		return err

@@ -1,11 +1,13 @@
 package nb_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
 
 	"github.com/heddle-net/heddle/ovs/nb"
+	"github.com/heddle-net/heddle/ovs/nb/db"
 	"github.com/heddle-net/heddle/ovs/ovstest"
 )
 
@@ -46,4 +48,37 @@ func mayWrite(t *testing.T, conn *nb.Conn) bool {
 	t.Helper()
 	txn := nb.Plan(conn, []nb.Want{want(owner("subnet", "a"), ls("a"))})
 	return conn.Commit(t.Context(), txn) == nil
+}
+
+// TestFence wants nb_cfg to rise with the loss of an endpoint whose flows OVN cuts, and with nothing else.
+func TestFence(t *testing.T) {
+	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
+	server.Nbctl("init")
+	conn := dial(t, server)
+	switches := want(owner("subnet", "a"), ls("a"))
+	balancer := func(name, cut string, vips map[string]string) nb.Want {
+		return want(owner("service", name), nb.Row{
+			ID: name, Model: &db.LoadBalancer{Name: name, Vips: vips, Options: map[string]string{"ct_flush": cut}},
+			In: []nb.Edge{{Parent: nb.Ref{Table: db.LogicalSwitchTable, ID: "a"}, Column: "load_balancer"}},
+		})
+	}
+	for _, step := range []struct {
+		name  string
+		wants []nb.Want
+		cfg   string
+	}{
+		{"new", []nb.Want{switches, balancer("udp", "true", map[string]string{"v:1": "a:1,b:1"}), balancer("tcp", "false", map[string]string{"v:1": "a:1,b:1"})}, "0"},
+		{"one more", []nb.Want{balancer("udp", "true", map[string]string{"v:1": "a:1,b:1,c:1"})}, "0"},
+		{"another order", []nb.Want{balancer("udp", "true", map[string]string{"v:1": "c:1,b:1,a:1"})}, "0"},
+		{"one less", []nb.Want{balancer("udp", "true", map[string]string{"v:1": "c:1,b:1"})}, "1"},
+		{"one less of TCP", []nb.Want{balancer("tcp", "false", map[string]string{"v:1": "a:1"})}, "1"},
+		{"replaced, and another gone", []nb.Want{balancer("udp", "true", map[string]string{"v:1": "d:1", "w:1": ""}), want(owner("service", "tcp"))}, "2"},
+		{"a VIP without endpoints goes", []nb.Want{balancer("udp", "true", map[string]string{"v:1": "d:1"})}, "2"},
+		{"gone", []nb.Want{want(owner("service", "udp"))}, "3"},
+	} {
+		apply(t, conn, step.wants...)
+		if got := strings.TrimSpace(server.Nbctl("get", "NB_Global", ".", "nb_cfg")); got != step.cfg {
+			t.Errorf("%s: nb_cfg is %s, want %s", step.name, got, step.cfg)
+		}
+	}
 }

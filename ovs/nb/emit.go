@@ -3,8 +3,12 @@ package nb
 import (
 	"maps"
 	"slices"
+	"strings"
 
+	"github.com/ovn-kubernetes/libovsdb/model"
 	"github.com/ovn-kubernetes/libovsdb/ovsdb"
+
+	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
 // Txn is the smallest transaction that serves a batch. It is empty when there is nothing to do.
@@ -13,6 +17,9 @@ type Txn struct {
 	Changes []Change  // one for each row that is created, changed or removed
 	Blocked []Blocked // owners left out
 	Missing []Missing // weak members left out
+	// Fenced asks every ovn-controller to tell its node when it has installed what the transaction changes, by NB_Global's nb_cfg
+	// (ovn-nb(5)): a load balancer loses an endpoint whose flows are to be cut (options:ct_flush).
+	Fenced bool
 
 	learned []learned
 	named   int
@@ -148,6 +155,7 @@ func (p *planner) update(it *item) {
 	if len(changed) == 0 {
 		return
 	}
+	p.fence(*it.found, it.row.Model)
 	p.change(Change{Action: Modify, Owner: it.job.owner, Ref: it.ref, UUID: it.found.UUID, Columns: slices.Compact(changed)})
 	where := whereUUID(it.found.UUID)
 	if len(columns) > 0 {
@@ -224,6 +232,7 @@ func (p *planner) moveEdges(it *item) {
 
 // remove takes a row out of its parents, which is all that OVSDB needs to drop a row of a non-root table.
 func (p *planner) remove(f Found) {
+	p.fence(f, &db.LoadBalancer{})
 	p.change(Change{Action: Remove, Owner: f.Owner, Ref: f.Ref(), UUID: f.UUID})
 	for _, edge := range parseIn(f.In) {
 		p.edge(edge, ovsdb.MutateOperationDelete, f.UUID)
@@ -231,6 +240,34 @@ func (p *planner) remove(f Found) {
 	if f.Table.Root {
 		p.removals = append(p.removals, ovsdb.Operation{Op: ovsdb.OperationDelete, Table: f.Table.Name, Where: whereUUID(f.UUID)})
 	}
+}
+
+// fence notes a load balancer that cuts flows and loses an endpoint.
+func (p *planner) fence(f Found, want model.Model) {
+	if f.Table.Name != db.LoadBalancerTable || p.out.Fenced {
+		return
+	}
+	have := p.have.Row(f).(*db.LoadBalancer)
+	p.out.Fenced = have.Options["ct_flush"] == "true" && loses(have.Vips, want.(*db.LoadBalancer).Vips)
+}
+
+// loses tells whether an endpoint of a VIP is not there any more.
+func loses(have, want map[string]string) bool {
+	for vip, list := range have {
+		if want[vip] == list {
+			continue
+		}
+		stays := make(map[string]bool)
+		for endpoint := range strings.SplitSeq(want[vip], ",") {
+			stays[endpoint] = true
+		}
+		for endpoint := range strings.SplitSeq(list, ",") {
+			if endpoint != "" && !stays[endpoint] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // edge adds the row to, or takes it from, a column of a parent; all rows of one column share one operation. A parent that

@@ -1,9 +1,8 @@
 package ovstest
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/heddle-net/heddle/ovs/unixctl"
 )
 
 // newFlows is how often a Tracer can take a packet for the first one of its flow, when it comes to connection tracking: up to
@@ -144,29 +145,9 @@ func (n *Northd) northd(command string) {
 // controlTimeout bounds a question to a program of OVN.
 const controlTimeout = 20 * time.Second
 
-// control sends a command to a control socket, as ovs-appctl does (JSON-RPC 1.0, ovs-appctl(8)).
-func control(socket, method string, params ...string) (string, error) {
-	conn, err := net.DialTimeout("unix", socket, controlTimeout)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(controlTimeout)); err != nil {
-		return "", err
-	}
-	request := map[string]any{"id": 0, "method": method, "params": append([]string{}, params...)}
-	if err := json.NewEncoder(conn).Encode(request); err != nil {
-		return "", err
-	}
-	var reply struct {
-		Result string
-		Error  any
-	}
-	if err := json.NewDecoder(conn).Decode(&reply); err != nil {
-		return "", err
-	}
-	if reply.Error != nil {
-		return "", fmt.Errorf("%v", reply.Error)
-	}
-	return reply.Result, nil
+// control sends a command to a control socket.
+func control(socket, command string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), controlTimeout)
+	defer cancel()
+	return unixctl.Call(ctx, socket, command, args...)
 }

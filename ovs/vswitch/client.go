@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"syscall"
 	"time"
 
@@ -37,6 +38,8 @@ type Client struct {
 	db      client.Client
 	timeout time.Duration
 	changes hub
+	// installs wakes those who wait for ovn-controller.
+	installs hub
 }
 
 // Connect dials the database and returns when its content is in the cache. It retries until ctx is done; from then on the
@@ -94,19 +97,41 @@ func (c *Client) connect(ctx context.Context, log logr.Logger) error {
 	return nil
 }
 
-// updated passes a change on, but not that a bridge has other ports: that comes as a change of the port, too, and it
-// comes with each Pod.
+// updated passes a change on, but not that a bridge has other ports, which comes as a change of the port, too, or other keys of
+// ovn-controller's: both come with each Pod.
 func (c *Client) updated(_ string, before, after model.Model) {
 	was, ok1 := before.(*Bridge)
 	is, ok2 := after.(*Bridge)
-	if ok1 && ok2 {
-		same := *is
-		same.Ports = was.Ports
-		if reflect.DeepEqual(*was, same) {
-			return
+	if !ok1 || !ok2 {
+		c.changes.notify(name(after))
+		return
+	}
+	if was.ExternalIDs[keyNBCfg] != is.ExternalIDs[keyNBCfg] {
+		c.installs.notify("")
+	}
+	then, now := *was, *is
+	then.Ports, now.Ports = nil, nil
+	then.ExternalIDs, now.ExternalIDs = notOVN(was.ExternalIDs), notOVN(is.ExternalIDs)
+	if !reflect.DeepEqual(then, now) {
+		c.changes.notify(is.Name)
+	}
+}
+
+// notOVN leaves out what ovn-controller keeps in a bridge's external_ids (ovn-controller(8)).
+func notOVN(ids map[string]string) map[string]string {
+	out := make(map[string]string, len(ids)) // an absent map is an empty one
+	for key, value := range ids {
+		if !strings.HasPrefix(key, "ct-zone-") && !strings.HasPrefix(key, "ovn-") {
+			out[key] = value
 		}
 	}
-	c.changes.notify(name(after))
+	return out
+}
+
+// SubscribeInstalled is Subscribe for one event: ovn-controller says that it has installed everything up to another nb_cfg of the
+// northbound database (NB_Global in ovn-nb(5)).
+func (c *Client) SubscribeInstalled() (<-chan struct{}, func()) {
+	return c.installs.subscribe(func(string) bool { return true })
 }
 
 // name of the bridge, port or interface; empty for the tables that have none.

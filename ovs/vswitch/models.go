@@ -16,6 +16,8 @@ const (
 	KeyIfaceIDVer = "iface-id-ver"
 	// KeyInstalled is set to "true" by ovn-controller once all flows of the port are in the switch.
 	KeyInstalled = "ovn-installed"
+	// keyNBCfg is set on its bridge by ovn-controller: the nb_cfg whose flows are all in the switch.
+	keyNBCfg = "ovn-nb-cfg"
 )
 
 // root is the only row of the table Open_vSwitch.

@@ -250,6 +250,41 @@ func TestSubscribe(t *testing.T) {
 	<-mine
 }
 
+// TestControllerKeys: what ovn-controller writes on its bridge is no change of the bridge, and its nb_cfg wakes who waits for that.
+func TestControllerKeys(t *testing.T) {
+	s, c := start(t, schema)
+	set := func(key, value string) {
+		s.Transact(fmt.Sprintf(`["Open_vSwitch", {"op": "mutate", "table": "Bridge", "where": [["name", "==", "br-int"]], "mutations": [
+			["external_ids", "delete", ["set", [%[1]q]]], ["external_ids", "insert", ["map", [[%[1]q, %[2]q]]]]]}]`, key, value))
+	}
+	fence, done := c.Subscribe(func(name string) bool { return name == "fence" })
+	defer done()
+	if err := c.AddPort(t.Context(), Port{Bridge: "br-int", Name: "fence"}); err != nil {
+		t.Fatal(err)
+	}
+	<-fence // events come in order: those of the start are over
+	bridge, done := c.Subscribe(func(name string) bool { return name == "br-int" })
+	defer done()
+	installed, done := c.SubscribeInstalled()
+	defer done()
+	set("ct-zone-api.default", "7")
+	set("ovn-nb-cfg", "5")
+	<-installed
+	select {
+	case <-bridge:
+		t.Error("ovn-controller's keys are told as a change of the bridge")
+	default:
+	}
+	set("ct-zone-api.default", "8")
+	set("theirs", "1")
+	<-bridge
+	select {
+	case <-installed:
+		t.Error("another key is told as ovn-controller's nb_cfg")
+	default:
+	}
+}
+
 // TestServerGoes takes the server away in each of the ways that happen.
 func TestServerGoes(t *testing.T) {
 	s, c := start(t, schema)

@@ -22,10 +22,7 @@ func (n *Node) processes() map[string]*process {
 		NBDB:  {program: "ovsdb-server", args: db("nb.db", "nb.sock")},
 		SBDB:  {program: "ovsdb-server", args: db("sb.db", "sb.sock")},
 		OVSDB: {program: "ovsdb-server", args: db("conf.db", "db.sock")},
-		VSwitchd: {program: "ovs-vswitchd", args: []string{
-			n.OVS, "--disable-system",
-			"--unixctl=" + filepath.Join(n.Dir, "ovs-vswitchd.ctl"),
-		}},
+		VSwitchd: {program: "ovs-vswitchd", args: []string{n.OVS, "--disable-system"}},
 		Northd: {program: "ovn-northd", args: []string{
 			"--ovnnb-db=" + n.NB, "--ovnsb-db=" + n.SB,
 			"--unixctl=" + filepath.Join(n.Dir, "ovn-northd.ctl"),
