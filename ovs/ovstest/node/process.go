@@ -19,9 +19,9 @@ func (n *Node) processes() map[string]*process {
 		return []string{filepath.Join(n.Dir, file), "--remote=punix:" + filepath.Join(n.Dir, socket), "--unixctl=" + filepath.Join(n.Dir, file+".ctl")}
 	}
 	return map[string]*process{
-		NBDB:  {program: "ovsdb-server", args: db("nb.db", "nb.sock")},
-		SBDB:  {program: "ovsdb-server", args: db("sb.db", "sb.sock")},
-		OVSDB: {program: "ovsdb-server", args: db("conf.db", "db.sock")},
+		NBDB:     {program: "ovsdb-server", args: db("nb.db", "nb.sock")},
+		SBDB:     {program: "ovsdb-server", args: db("sb.db", "sb.sock")},
+		OVSDB:    {program: "ovsdb-server", args: db("conf.db", "db.sock")},
 		VSwitchd: {program: "ovs-vswitchd", args: []string{n.OVS, "--disable-system"}},
 		Northd: {program: "ovn-northd", args: []string{
 			"--ovnnb-db=" + n.NB, "--ovnsb-db=" + n.SB,
