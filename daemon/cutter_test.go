@@ -70,10 +70,10 @@ func TestCutter(t *testing.T) {
 					t.Error(err)
 					continue
 				}
-				defer conn.Close()
 				if _, err := conn.Write([]byte("?")); err != nil {
 					t.Error(err)
 				}
+				_ = conn.Close()
 			}
 		})
 		r.until("each flow has an entry", func() bool { return len(r.translated(vips)) == len(vips) })
@@ -108,7 +108,9 @@ func (r *rig) translated(frontends []string) []string {
 // until looks every few milliseconds: the datapath tells nobody of its entries.
 func (r *rig) until(what string, so func() bool) {
 	r.tb.Helper()
-	for end := time.Now().Add(20 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(20 * time.Second); !so(); <-tick.C {
 		if time.Now().After(end) {
 			r.tb.Fatalf("%s: not within 20 s\n%s", what, r.AppCtl("dpctl/dump-conntrack"))
 		}

@@ -117,6 +117,22 @@ func conjunction(terms ...string) string {
 	return strings.Join(kept, " && ")
 }
 
+// keepCut has every tier judge the packets of a connection that was cut. OVN would take it up again as soon as the first tier has nothing
+// against it and ask no other, so that of a connection that a policy forbids one packet is dropped and no more: ovn-northd's flow for
+// that, of priority 1 in the stages of ACLs, knows no tiers (seen with OVN 25.03; the stage behind the load balancer has no such flow).
+// These rows come before it, and leave the packet to the next tier. In the last one that flow is right: nobody forbids the connection any
+// more.
+func (a *acls) keepCut(v verdict) {
+	if !a.tiers {
+		return
+	}
+	v.peers, v.ports, v.action = []string{anyPeer}, []string{"ct.est && ct_mark.blocked == 1"}, db.ACLActionPass
+	for v.tier = tierGuard; v.tier < tierBaseline; v.tier++ {
+		v.again = fmt.Sprintf("%s tier %d ", lport[v.direction], v.tier)
+		a.add(v)
+	}
+}
+
 // lport is a direction as OVN sees it, from its switch.
 var lport = [state.Directions]db.ACLDirection{state.Ingress: db.ACLDirectionToLport, state.Egress: db.ACLDirectionFromLport}
 

@@ -19,6 +19,7 @@ func group(v *state.View, key string, out *Output) {
 	a, ports := newACLs(v, state.KindGroup, key, out), state.SetName(state.Ports, key)
 	if v.Guarded(key) {
 		a.add(guard(ports))
+		a.keepCut(verdict{direction: state.Ingress, subject: ports})
 	}
 	for _, tier := range v.Denied(key) {
 		a.deny(ports, tier)

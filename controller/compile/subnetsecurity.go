@@ -30,6 +30,11 @@ func secure(v *state.View, obj *state.Subnet, out *Output) {
 			s.eastWest(cidr)
 		}
 	}
+	if obj.Security.Private || len(obj.Security.ACLs) > 0 {
+		for _, d := range []state.Direction{state.Ingress, state.Egress} {
+			s.acls.keepCut(verdict{direction: d, subject: obj.Name, onSwitch: true})
+		}
+	}
 	first := make(map[state.SubnetACL]string)
 	for i, acl := range obj.Security.ACLs {
 		same := acl

@@ -37,7 +37,9 @@ endpoints: [{addresses: ["fd00:10:66::c"]}]
 
 // TestPolicyPackets shows what needs real packets: a Pod that is isolated in both directions reaches itself by its Service and hears its own
 // node, and nobody else, no other node either; a connection that a new policy forbids is cut, and lives again when the policy has gone.
-func TestPolicyPackets(t *testing.T) {
+func TestPolicyPackets(t *testing.T) { onEachOVN(t, testPolicyPackets) }
+
+func testPolicyPackets(t *testing.T) {
 	r := newRig(t)
 	web, db := r.pod("web", 11), r.pod("db", 12)
 	r.put(strings.ReplaceAll(services, "PROTOCOL", "TCP"))

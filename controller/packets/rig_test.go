@@ -24,6 +24,15 @@ import (
 
 func TestMain(m *testing.M) { node.Main(m) }
 
+// onEachOVN runs a test with this machine's OVN and with the image's: they differ in what becomes of connections that were there before.
+func onEachOVN(t *testing.T, test func(t *testing.T)) {
+	t.Run("machine", test)
+	t.Run("image", func(t *testing.T) {
+		node.UsePrograms(t, "../../dist/root")
+		test(t)
+	})
+}
+
 // rig is a cluster of one node, n1, with Pods in namespaces, and the node's own link ovn0.
 type rig struct {
 	*node.Node

@@ -13,7 +13,9 @@ const outer = "10.99.0.1"
 
 // TestPrivateSubnetPackets shows what needs real packets: a Pod of a private Subnet begins a connection to somebody outside and is
 // answered; nobody outside begins one to it, but the node does, and the Pod itself by its own Service.
-func TestPrivateSubnetPackets(t *testing.T) {
+func TestPrivateSubnetPackets(t *testing.T) { onEachOVN(t, testPrivateSubnetPackets) }
+
+func testPrivateSubnetPackets(t *testing.T) {
 	r := newRig(t)
 	web, db := r.pod("web", 11), r.pod("db", 12)
 	r.put(strings.ReplaceAll(services, "PROTOCOL", "TCP"))
@@ -23,9 +25,8 @@ func TestPrivateSubnetPackets(t *testing.T) {
 	r.listen("", outside)
 	r.echo(db, db.addrs[0])
 	r.apply()
-	if conn := r.dialBy(outside, db.addrs[0], patience); conn == nil {
-		t.Error("somebody outside does not reach db before it is private")
-	}
+	before := r.dialBy(outside, db.addrs[0], patience)
+	r.expect(before, true, "somebody outside to db, before it is private")
 	r.put("kind: Subnet\nmetadata: {name: blue}\nspec: {cidrBlock: \"10.66.0.0/24,fd00:10:66::/120\", private: true}\n")
 	r.apply()
 	r.expect(r.dial(db.netns, outside, 8080, patience), true, "db to somebody outside")
@@ -35,10 +36,19 @@ func TestPrivateSubnetPackets(t *testing.T) {
 	if conn := r.dialBy(outside, db.addrs[0], certainty); conn != nil {
 		t.Error("somebody outside reaches db, which is private")
 	}
+	r.expect(before, false, "the connection of somebody outside from before")
+	before = r.dial(web.netns, db.addrs[0], 8080, patience)
+	r.expect(before, true, "web to db, before an ACL")
+	r.put("kind: Subnet\nmetadata: {name: blue}\nspec: {cidrBlock: \"10.66.0.0/24,fd00:10:66::/120\", " +
+		"acls: [{direction: from-lport, priority: 1500, match: \"ip4.dst == 10.66.0.12\", action: drop}]}\n")
+	r.apply()
+	r.expect(before, false, "the connection of web from before the ACL")
 }
 
 // TestSecurityGroupPackets cuts an established connection by a change of a group, and lets it live again; the node is heard always.
-func TestSecurityGroupPackets(t *testing.T) {
+func TestSecurityGroupPackets(t *testing.T) { onEachOVN(t, testSecurityGroupPackets) }
+
+func testSecurityGroupPackets(t *testing.T) {
 	r := newRig(t)
 	web, db := r.pod("web", 11), r.pod("db", 12)
 	r.put(strings.ReplaceAll(services, "PROTOCOL", "TCP"))
