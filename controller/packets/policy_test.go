@@ -36,7 +36,8 @@ endpoints: [{addresses: ["fd00:10:66::c"]}]
 `
 
 // TestPolicyPackets shows what needs real packets: a Pod that is isolated in both directions reaches itself by its Service and hears its own
-// node, and nobody else, no other node either; a connection that a new policy forbids is cut, and lives again when the policy has gone.
+// node, and nobody else, no other node either; a connection that a new policy forbids is cut, and lives again when the policy has gone; a
+// Pod that may begin nothing still answers.
 func TestPolicyPackets(t *testing.T) { onEachOVN(t, testPolicyPackets) }
 
 func testPolicyPackets(t *testing.T) {
@@ -77,6 +78,14 @@ func testPolicyPackets(t *testing.T) {
 	for i, addr := range db.addrs {
 		r.expect(lasting[i], true, "the connection from before, after the policy")
 		r.expect(r.dial(web.netns, addr, 8080, patience), true, "web to db, after the policy")
+	}
+	r.policy("quiet", "{podSelector: {matchLabels: {app: db}}, policyTypes: [Egress]}")
+	r.apply()
+	for i, addr := range db.addrs {
+		r.expect(r.dial(web.netns, addr, 8080, patience), true, "web to db, which may not begin but answer")
+		if conn := r.dial(db.netns, web.addrs[i], 9, certainty); conn != nil {
+			t.Errorf("db reaches %s although it may begin nothing", web.addrs[i])
+		}
 	}
 }
 
