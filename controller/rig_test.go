@@ -108,7 +108,7 @@ func newRig(t testing.TB) *rig {
 func (r *rig) empty() {
 	r.Helper()
 	r.wipe(&v1.SwitchLBRuleList{}, &v1.SecurityGroupList{}, &corev1.PodList{}, &v1.IPList{}, &v1.SubnetList{}, &v1.VpcList{}, &corev1.NodeList{}, &eventsv1.EventList{}, &corev1.ServiceList{}, &discoveryv1.EndpointSliceList{}, &networkingv1.ServiceCIDRList{},
-		&v1alpha1.AdminNetworkPolicyList{}, &v1alpha1.BaselineAdminNetworkPolicyList{}, &v1alpha2.ClusterNetworkPolicyList{})
+		&v1alpha1.AdminNetworkPolicyList{}, &v1alpha1.BaselineAdminNetworkPolicyList{}, &v1alpha2.ClusterNetworkPolicyList{}, &v1.DNSNameResolverList{})
 	var namespaces corev1.NamespaceList
 	r.must(r.client.List(r.Context(), &namespaces))
 	for i := range namespaces.Items {

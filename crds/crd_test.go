@@ -17,7 +17,8 @@ var kubeOVNColumns = map[string]string{
 	"Vpc":          "EnableExternal EnableBfd Standby Subnets ExtraExternalSubnets Namespaces DefaultSubnet Age",
 	"SwitchLBRule": "vip port(s) service age",
 
-	"SecurityGroup": "Tier SameGroup Ready PortGroup Age", // Kube-OVN has none
+	"SecurityGroup":   "Tier SameGroup Ready PortGroup Age", // Kube-OVN has none
+	"DNSNameResolver": "Name Addresses Age",                 // the same
 }
 
 // kubeOVNNames are plural, singular and short name where they are not simply the kind in lower case.

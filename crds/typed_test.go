@@ -65,6 +65,14 @@ func TestTyped(t *testing.T) {
 			},
 			Status: v1.SecurityGroupStatus{PortGroup: "pg_1", IngressMd5: "1", EgressMd5: "2", IngressLastSyncSuccess: true, Conditions: ready},
 		},
+		"DNSNameResolver": &v1.DNSNameResolver{
+			ObjectMeta: meta,
+			Spec:       v1.DNSNameResolverSpec{Name: "*.example.org."},
+			Status: v1.DNSNameResolverStatus{ResolvedNames: []v1.DNSNameResolverResolvedName{{
+				DNSName: "www.example.org.", ResolutionFailures: 1,
+				ResolvedAddresses: []v1.DNSNameResolverResolvedAddress{{IP: "192.0.2.7", TTLSeconds: 30, LastLookupTime: metav1.NewTime(time.Unix(1700000000, 0))}},
+			}}},
+		},
 		"IP": &v1.IP{
 			ObjectMeta: meta,
 			Spec: v1.IPSpec{

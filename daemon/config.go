@@ -39,6 +39,11 @@ type Config struct {
 	ServiceCIDRs []netip.Prefix
 	JoinSubnet   string
 
+	// DNSService is "namespace/name" of the cluster's DNS, NodeLocalDNS the addresses of the node's own: what these answer Pods says what
+	// the domainNames of policies mean.
+	DNSService   string
+	NodeLocalDNS []netip.Addr
+
 	CNIConfDir, CNIBinDir string
 	// CNIBinary is the plugin that is installed.
 	CNIBinary string
@@ -57,6 +62,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--socket %q is not an absolute path", c.Socket)
 	case c.SouthboundAddr == "" && strings.Count(c.SouthboundService, "/") != 1:
 		return fmt.Errorf("--ovn-sb-service %q is not namespace/name, and there is no --ovn-sb-addr", c.SouthboundService)
+	case strings.Count(c.DNSService, "/") != 1:
+		return fmt.Errorf("--dns-service %q is not namespace/name", c.DNSService)
 	case !slices.Contains([]string{DatapathAuto, string(host.DatapathKernel), string(host.DatapathNetdev)}, c.Datapath):
 		return fmt.Errorf("--datapath %q is not auto, system or netdev", c.Datapath)
 	case !slices.Contains([]string{"geneve", "vxlan", "stt"}, c.EncapType):

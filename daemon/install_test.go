@@ -69,7 +69,7 @@ func TestInstall(t *testing.T) {
 func TestConfig(t *testing.T) {
 	good := Config{
 		NodeName: "n1", Socket: "/s", SouthboundService: "kube-system/heddle-ovn-sb", Datapath: "auto", EncapType: "geneve",
-		EncapIP: netip.MustParseAddr("192.0.2.1"), CNIVersion: "1.0.0",
+		EncapIP: netip.MustParseAddr("192.0.2.1"), CNIVersion: "1.0.0", DNSService: "kube-system/kube-dns",
 	}
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
@@ -78,6 +78,7 @@ func TestConfig(t *testing.T) {
 		"--node-name is missing (in a Pod: env NODE_NAME from spec.nodeName)":        func(c *Config) { c.NodeName = "" },
 		`--socket "s" is not an absolute path`:                                       func(c *Config) { c.Socket = "s" },
 		`--ovn-sb-service "sb" is not namespace/name, and there is no --ovn-sb-addr`: func(c *Config) { c.SouthboundService = "sb" },
+		`--dns-service "dns" is not namespace/name`:                                  func(c *Config) { c.DNSService = "dns" },
 		`--datapath "dpdk" is not auto, system or netdev`:                            func(c *Config) { c.Datapath = "dpdk" },
 		`--encap-type "gre" is not geneve, vxlan or stt`:                             func(c *Config) { c.EncapType = "gre" },
 		"--mtu 100 is not 0 or between 576 and 65535":                                func(c *Config) { c.MTU = 100 },

@@ -77,3 +77,14 @@ func (k *kube) annotateNode(ctx context.Context, node, key, value string) error 
 	}
 	return nil
 }
+
+// GetResolver is domain.API's.
+func (k *kube) GetResolver(ctx context.Context, name string) (*v1.DNSNameResolver, error) {
+	obj := &v1.DNSNameResolver{}
+	return obj, k.heddle.Get().Resource("dnsnameresolvers").Name(name).Do(ctx).Into(obj)
+}
+
+// UpdateResolverStatus is domain.API's.
+func (k *kube) UpdateResolverStatus(ctx context.Context, obj *v1.DNSNameResolver) error {
+	return k.heddle.Put().Resource("dnsnameresolvers").Name(obj.Name).SubResource("status").Body(obj).Do(ctx).Error()
+}

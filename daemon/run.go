@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/heddle-net/heddle/daemon/announce"
+	"github.com/heddle-net/heddle/daemon/domain"
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
 	"github.com/heddle-net/heddle/daemon/service"
@@ -43,6 +44,8 @@ type daemon struct {
 	healthWake   signal
 	announceWake signal
 	cutWake      signal
+	resolveWake  signal
+	book         *domain.Book
 	peers        announce.Peers
 	assigned     chan assignment
 }
@@ -75,10 +78,11 @@ func Run(ctx context.Context, cfg Config, log logr.Logger) error {
 func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 	d := &daemon{
 		cfg: cfg, log: log, kube: k, metrics: m, tables: &tables{},
-		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(), announceWake: newSignal(), cutWake: newSignal(),
+		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(), announceWake: newSignal(), cutWake: newSignal(), resolveWake: newSignal(),
 		assigned: make(chan assignment, mostAssignments),
 	}
 	d.tables.services = service.NewIndex(cfg.NodeName, func() { d.hostWake.set(); d.healthWake.set(); d.announceWake.set(); d.cutWake.set() })
+	d.book = domain.NewBook(k, log.WithName("dns"), d.resolveWake.set)
 	starting := errors.New("it is starting")
 	d.chassisReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
 	d.hostReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
@@ -90,6 +94,8 @@ func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 		k.serviceSource(d.tables.services),
 		k.endpointSource(d.tables.services),
 		k.serviceCIDRSource(d.tables, log, d.hostWake),
+		k.resolverSource(d.book),
+		k.dnsSource(cfg.DNSService, d.tables, d.resolveWake),
 	}}
 	if cfg.SouthboundAddr == "" {
 		namespace, service, _ := strings.Cut(cfg.SouthboundService, "/")
@@ -139,6 +145,9 @@ func (d *daemon) node(ctx context.Context) error {
 		return (&cutter{
 			socket: d.cfg.OVSSocket, services: d.tables.services, wake: d.cutWake, installed: installed, log: d.log.WithName("cutter"),
 		}).Run(ctx)
+	})
+	parts.Go(func() error {
+		return (&resolver{book: d.book, ovs: ovs, servers: d.dnsServers, wake: d.resolveWake, log: d.log.WithName("dns")}).Run(ctx)
 	})
 	parts.Go(func() error { return d.install(ctx) })
 	parts.Go(func() error { return d.sweep(ctx, manager) })
@@ -225,6 +234,16 @@ func (d *daemon) hostInput() host.Input {
 	in.Services = d.tables.services.Rows()
 	in.Balancers = slices.SortedFunc(maps.Keys(announce.Candidates(d.world())), netip.Addr.Compare)
 	return in
+}
+
+// dnsServers are those whose answers say what a name means, sorted: the cluster's, and the one of the node.
+func (d *daemon) dnsServers() []netip.Addr {
+	servers := slices.Clone(d.cfg.NodeLocalDNS)
+	for _, s := range d.tables.dns.Values() {
+		servers = append(servers, s...)
+	}
+	slices.SortFunc(servers, netip.Addr.Compare)
+	return slices.Compact(servers)
 }
 
 // prefixesOf leaves out what is no CIDR: package host reports that.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/heddle-net/heddle/daemon/dns"
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/ovs/vswitch"
 )
@@ -34,5 +35,5 @@ func Teardown(ctx context.Context, cfg Config, log logr.Logger) error {
 		return err
 	}
 	// ovn-controller makes br-int again as long as it runs; without these keys it does nothing else.
-	return errors.Join(ovs.SetExternalIDs(ctx, forget(have)), h.Teardown(ctx))
+	return errors.Join(ovs.SetExternalIDs(ctx, forget(have)), h.Teardown(ctx), dns.Teardown())
 }

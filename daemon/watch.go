@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	v1 "github.com/heddle-net/heddle/crds/v1"
+	"github.com/heddle-net/heddle/daemon/domain"
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
 	"github.com/heddle-net/heddle/daemon/service"
@@ -49,7 +50,8 @@ type tables struct {
 	services     *service.Index
 	southbound   port.Table[discoveryv1.EndpointSlice]
 	serviceCIDRs port.Table[[]netip.Prefix]
-	tunnel       port.Table[netip.Addr] // one row, with the empty key, once this node's tunnel address is known
+	dns          port.Table[[]netip.Addr] // the addresses of the cluster's DNS
+	tunnel       port.Table[netip.Addr]   // one row, with the empty key, once this node's tunnel address is known
 }
 
 // signal wakes a loop; several sets before it looks are one.
@@ -268,6 +270,29 @@ func (k *kube) endpointSource(x *service.Index) *source[*discoveryv1.EndpointSli
 	return &source[*discoveryv1.EndpointSlice]{
 		example: &discoveryv1.EndpointSlice{}, trim: service.TrimSlice, put: x.PutSlice, remove: x.DeleteSlice,
 		lw: cache.NewListWatchFromClient(k.discovery, "endpointslices", "", fields.Everything()),
+	}
+}
+
+// resolverSource watches the names that policies allow. The Book wakes who has to know.
+func (k *kube) resolverSource(b *domain.Book) *source[*v1.DNSNameResolver] {
+	return &source[*v1.DNSNameResolver]{
+		example: &v1.DNSNameResolver{}, put: b.Put, remove: b.Delete,
+		lw: cache.NewListWatchFromClient(k.heddle, "dnsnameresolvers", "", fields.Everything()),
+		trim: func(r *v1.DNSNameResolver) *v1.DNSNameResolver {
+			r.ManagedFields = nil
+			return r
+		},
+	}
+}
+
+// dnsSource watches the Service of the cluster's DNS, namespace/name.
+func (k *kube) dnsSource(key string, t *tables, wake ...signal) *source[*corev1.Service] {
+	namespace, name, _ := strings.Cut(key, "/")
+	return &source[*corev1.Service]{
+		example: &corev1.Service{}, wake: wake, trim: service.TrimService,
+		lw:     cache.NewListWatchFromClient(k.core, "services", namespace, fields.OneTermEqualSelector("metadata.name", name)),
+		put:    func(key string, s *corev1.Service) { t.dns.Put(key, service.Addresses(s)) },
+		remove: t.dns.Delete,
 	}
 }
 

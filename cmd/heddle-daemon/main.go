@@ -118,6 +118,17 @@ func define(f *flag.FlagSet, cfg *daemon.Config, opt *options) {
 	f.StringVar(&cfg.Datapath, "datapath", daemon.DatapathAuto, "auto, system (kernel module) or netdev (user space)")
 	f.StringVar(&opt.serviceCIDR, "service-cidr", "10.96.0.0/12", "Service CIDRs, separated by commas")
 	f.StringVar(&cfg.JoinSubnet, "join-subnet", v1.JoinSubnet, "Subnet that connects the nodes")
+	f.StringVar(&cfg.DNSService, "dns-service", "kube-system/kube-dns", "Service of the cluster's DNS: what it answers Pods is what domainNames of policies mean")
+	f.Func("node-local-dns-ip", "`addresses` of the node's own DNS server, separated by commas, whose answers count, too", func(text string) error {
+		for part := range strings.SplitSeq(text, ",") {
+			ip, err := netip.ParseAddr(strings.TrimSpace(part))
+			if err != nil {
+				return err
+			}
+			cfg.NodeLocalDNS = append(cfg.NodeLocalDNS, ip)
+		}
+		return nil
+	})
 	f.StringVar(&cfg.CNIConfDir, "cni-conf-dir", "/etc/cni/net.d", "folder of the CNI configuration")
 	f.StringVar(&cfg.CNIBinDir, "cni-bin-dir", "/opt/cni/bin", "folder of CNI plugins")
 	f.StringVar(&cfg.CNIBinary, "cni-binary", beside, "the CNI plugin `file` to install")

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/heddle-net/heddle/controller/state"
@@ -41,7 +42,9 @@ type verdict struct {
 	ports []string
 	// action is OVN's (ovn-nb(5), ACL action).
 	action string
-	log    *logging
+	// lasts lets connections go on that it once let through.
+	lasts bool
+	log   *logging
 }
 
 // logging has ovn-controller write a line for what matches (ovn-nb(5), ACL log).
@@ -93,6 +96,10 @@ func (a *acls) row(v verdict, match string) {
 	model := &db.ACL{Priority: v.priority, Direction: lport[v.direction], Match: match, Action: v.action, Options: stage[v.direction]}
 	if v.onSwitch {
 		parent.Table, model.Options = db.LogicalSwitchTable, nil
+	}
+	if v.lasts {
+		model.Options = maps.Clone(model.Options)
+		model.Options["persist-established"] = "true"
 	}
 	if v.log != nil {
 		severity := severities[v.action]

@@ -94,7 +94,8 @@ var parsers = map[string]func([]byte) (object, error){
 	"SwitchLBRule": parser(func(s *state.Store, o *v1.SwitchLBRule) {
 		put(s.SwitchLBRules, o.Name, feed.SwitchLBRule(o, s.Config().DefaultVpc))
 	}),
-	"SecurityGroup": parser(func(s *state.Store, o *v1.SecurityGroup) { put(s.SecurityGroups, o.Name, feed.SecurityGroup(o)) }),
+	"DNSNameResolver": parser(func(s *state.Store, o *v1.DNSNameResolver) { put(s.Domains, o.Name, feed.Domain(o)) }),
+	"SecurityGroup":   parser(func(s *state.Store, o *v1.SecurityGroup) { put(s.SecurityGroups, o.Name, feed.SecurityGroup(o)) }),
 	"NetworkPolicy": parser(func(s *state.Store, o *networkingv1.NetworkPolicy) {
 		put(s.Policies, o.Namespace+"/"+o.Name, feed.NetworkPolicy(o))
 	}),

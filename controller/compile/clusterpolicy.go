@@ -64,11 +64,8 @@ func (t *translation) ordered(obj *state.ClusterPolicy, d state.Direction) {
 		if level == lastLevel {
 			action = db.ACLActionDrop
 		}
-		if len(r.Domains) > 0 {
-			t.acls.out.Problem(ReasonNotSupported, "spec.%s: domainNames are not supported yet; the rule allows nothing by them", d)
-		}
 		t.add(&rule{
-			Rule: &r.Rule, number: i, addresses: t.others(r),
+			Rule: &r.Rule, number: i, addresses: t.others(r), domains: r.Domains,
 			verdict: verdict{tier: clusterTier[obj.Baseline], priority: priorityHighest - levels*obj.Priority - level, action: action},
 		})
 	}

@@ -26,6 +26,8 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 	state.KindSwitchLBRule: slr,
 
 	state.KindSecurityGroup: securityGroup,
+
+	state.KindDomain: domain,
 }
 
 // Output is what one owner wants, and what is wrong with what it asks for.

@@ -79,13 +79,16 @@ type rule struct {
 	number int
 	// addresses are ones of the other side that the rule does not name itself.
 	addresses []netip.Prefix
-	verdict   verdict // without subject, peers and ports
+	// domains are names in DNS that the other side may have.
+	domains []string
+	verdict verdict // without subject, peers and ports
 }
 
 // add decides about a rule's peers on its ports. The name of a port is a rule of its own for each number that Pods give to it.
 func (t *translation) add(r *rule) {
 	if ports := portMatches(r.Rule); len(ports) > 0 {
 		t.decide(r, t.pods, t.peers(r, nil), ports)
+		t.allowDomains(r, ports)
 	}
 	for _, p := range r.Ports {
 		if p.Name != "" {

@@ -211,6 +211,9 @@ func (d *Deciders) Setup(loaded <-chan struct{}, served feed.Served) error {
 	if err := d.setupSecurityGroups(loaded); err != nil {
 		return err
 	}
+	if err := d.setupDomains(loaded, served); err != nil {
+		return err
+	}
 	return d.setupRules(loaded)
 }
 

@@ -112,7 +112,7 @@ func sameEndpoints(have, want *corev1.ServiceSpec) bool {
 func serviceOf(rule *v1.SwitchLBRule) *corev1.Service {
 	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: rule.Spec.Namespace, Name: rule.ServiceName(), Labels: map[string]string{"app.kubernetes.io/managed-by": managedBy},
+			Namespace: rule.Spec.Namespace, Name: rule.ServiceName(), Labels: map[string]string{labelManagedBy: managedBy},
 			OwnerReferences: []metav1.OwnerReference{ownerRef(v1.GroupVersion.String(), "SwitchLBRule", rule)},
 		},
 		Spec: corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Selector: selectorOf(rule)},

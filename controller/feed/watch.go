@@ -59,6 +59,9 @@ func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Stor
 		func() (cache.ResourceEventHandlerRegistration, error) {
 			return watch(ctx, informers, store.SecurityGroups, SecurityGroup)
 		},
+		func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.Domains, Domain)
+		},
 	}
 	if served.ServiceCIDRs {
 		starts = append(starts, func() (cache.ResourceEventHandlerRegistration, error) {

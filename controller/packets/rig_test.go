@@ -11,6 +11,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	"sigs.k8s.io/yaml"
 
 	"github.com/heddle-net/heddle/controller/compile"
@@ -139,6 +140,10 @@ var converters = map[string]func(*state.Store, []byte) error{
 		s.EndpointSlices.Put(o.Namespace+"/"+o.Name, feed.EndpointSlice(o))
 	}),
 	"SecurityGroup": convert(func(s *state.Store, o *v1.SecurityGroup) { s.SecurityGroups.Put(o.Name, feed.SecurityGroup(o)) }),
+	"ClusterNetworkPolicy": convert(func(s *state.Store, o *v1alpha2.ClusterNetworkPolicy) {
+		s.ClusterPolicies.Put(o.Name, feed.ClusterNetworkPolicy(o))
+	}),
+	"DNSNameResolver": convert(func(s *state.Store, o *v1.DNSNameResolver) { s.Domains.Put(o.Name, feed.Domain(o)) }),
 	"NetworkPolicy": convert(func(s *state.Store, o *networkingv1.NetworkPolicy) {
 		s.Policies.Put(o.Namespace+"/"+o.Name, feed.NetworkPolicy(o))
 	}),

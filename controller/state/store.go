@@ -29,6 +29,7 @@ const (
 	KindSwitchLBRule = "slr"
 	// KindSecurityGroup is short for the same reason.
 	KindSecurityGroup = "sg"
+	KindDomain        = "domain"
 )
 
 type tableID uint8
@@ -54,6 +55,7 @@ const (
 	namedPorts
 	securityGroups
 	securityTiers
+	domains
 )
 
 // Config is what does not change while the controller runs.
@@ -90,6 +92,7 @@ type Store struct {
 	Policies *Table[NetworkPolicy]
 	// AdminPolicies, BaselinePolicies and ClusterPolicies have what the three kinds of policy.networking.k8s.io say.
 	AdminPolicies, BaselinePolicies, ClusterPolicies *Table[ClusterPolicy]
+	Domains                                          *Table[Domain]
 
 	config  Config
 	server  Server // see SetServer
@@ -129,6 +132,7 @@ func New(config Config) *Store {
 	s.ClusterPolicies = newTable(s, clusterPolicies, KindClusterPolicy, (*ClusterPolicy).equal)
 	s.SecurityGroups = newTable(s, securityGroups, KindSecurityGroup, (*SecurityGroup).equal)
 	s.SecurityGroups.moved = s.securityGroupMoved
+	s.Domains = newTable(s, domains, KindDomain, (*Domain).equal)
 	s.Pods.moved, s.Namespaces.moved, s.IPs.moved = s.podMoved, s.namespaceMoved, s.ipMoved
 	return s
 }
@@ -192,6 +196,9 @@ func (s *Store) Owners() []nb.Owner {
 	}
 	for _, key := range s.SecurityGroups.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindSecurityGroup, Key: key})
+	}
+	for _, key := range s.Domains.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindDomain, Key: key})
 	}
 	for _, key := range s.Pods.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})

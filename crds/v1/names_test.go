@@ -44,6 +44,11 @@ var kubeOVNNames = map[reflect.Type]string{
 	reflect.TypeFor[SwitchLBRuleSpec]():   `vip namespace selector endpoints sessionAffinity ports`,
 	reflect.TypeFor[SwitchLBRulePort]():   `name port targetPort protocol`,
 	reflect.TypeFor[SwitchLBRuleStatus](): `ports service conditions`,
+
+	reflect.TypeFor[DNSNameResolverSpec]():            `name`,
+	reflect.TypeFor[DNSNameResolverStatus]():          `resolvedNames`,
+	reflect.TypeFor[DNSNameResolverResolvedName]():    `conditions dnsName resolvedAddresses resolutionFailures`,
+	reflect.TypeFor[DNSNameResolverResolvedAddress](): `ip ttlSeconds lastLookupTime`,
 }
 
 func TestNames(t *testing.T) {

@@ -26,7 +26,7 @@ func Resource(resource string) schema.GroupResource {
 }
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &Subnet{}, &SubnetList{}, &IP{}, &IPList{}, &Vpc{}, &VpcList{}, &SwitchLBRule{}, &SwitchLBRuleList{}, &SecurityGroup{}, &SecurityGroupList{})
+	scheme.AddKnownTypes(GroupVersion, &Subnet{}, &SubnetList{}, &IP{}, &IPList{}, &Vpc{}, &VpcList{}, &SwitchLBRule{}, &SwitchLBRuleList{}, &SecurityGroup{}, &SecurityGroupList{}, &DNSNameResolver{}, &DNSNameResolverList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -60,7 +60,7 @@ func newPair() (*pair, error) {
 
 // addLinks makes the veth pair; one that is there was left by a process that was killed.
 func (p *pair) addLinks() error {
-	if err := deletePair(); err != nil {
+	if err := Teardown(); err != nil {
 		return err
 	}
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: pairTo, MTU: largest, TxQLen: -1}, PeerName: pairFrom}
@@ -90,7 +90,8 @@ func setUp(name string) error {
 	return netlink.LinkSetUp(link)
 }
 
-func deletePair() error {
+// Teardown removes the links that a process left which was killed. None is fine.
+func Teardown() error {
 	link, err := netlink.LinkByName(pairTo)
 	if err == nil {
 		err = netlink.LinkDel(link)
@@ -196,7 +197,7 @@ func (p *pair) close() error {
 	if p.out >= 0 {
 		_ = unix.Close(p.out)
 	}
-	return deletePair()
+	return Teardown()
 }
 
 func bigEndian(n uint16) uint16 {

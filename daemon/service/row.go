@@ -199,6 +199,9 @@ func portIn(slice *discoveryv1.EndpointSlice, port corev1.ServicePort) (uint16, 
 	return 0, false
 }
 
+// Addresses are the ClusterIPs of a Service.
+func Addresses(s *corev1.Service) []netip.Addr { return clusterIPs(s) }
+
 func clusterIPs(s *corev1.Service) []netip.Addr {
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil

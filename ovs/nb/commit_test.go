@@ -50,7 +50,8 @@ func mayWrite(t *testing.T, conn *nb.Conn) bool {
 	return conn.Commit(t.Context(), txn) == nil
 }
 
-// TestFence wants nb_cfg to rise with the loss of an endpoint whose flows OVN cuts, and with nothing else.
+// TestFence wants nb_cfg to rise with the loss of an endpoint whose flows OVN cuts, and with a new member of a row that asks for that, and
+// with nothing else.
 func TestFence(t *testing.T) {
 	server := ovstest.StartServer(t, ovstest.NorthboundSchema)
 	server.Nbctl("init")
@@ -61,6 +62,9 @@ func TestFence(t *testing.T) {
 			ID: name, Model: &db.LoadBalancer{Name: name, Vips: vips, Options: map[string]string{"ct_flush": cut}},
 			In: []nb.Edge{{Parent: nb.Ref{Table: db.LogicalSwitchTable, ID: "a"}, Column: "load_balancer"}},
 		})
+	}
+	fenced := func(members ...string) nb.Want {
+		return want(owner("domain", "a"), nb.Row{ID: "a", Model: &db.AddressSet{Name: "a"}, Members: nb.SetOf(members...), Fence: true})
 	}
 	for _, step := range []struct {
 		name  string
@@ -75,6 +79,10 @@ func TestFence(t *testing.T) {
 		{"replaced, and another gone", []nb.Want{balancer("udp", "true", map[string]string{"v:1": "d:1", "w:1": ""}), want(owner("service", "tcp"))}, "2"},
 		{"a VIP without endpoints goes", []nb.Want{balancer("udp", "true", map[string]string{"v:1": "d:1"})}, "2"},
 		{"gone", []nb.Want{want(owner("service", "udp"))}, "3"},
+		{"a set without members", []nb.Want{fenced()}, "3"},
+		{"a member", []nb.Want{fenced("10.0.0.1", "10.0.0.2")}, "4"},
+		{"a member less", []nb.Want{fenced("10.0.0.1")}, "4"},
+		{"another set, with a member", []nb.Want{want(owner("domain", "b"), nb.Row{ID: "b", Model: &db.AddressSet{Name: "b"}, Members: nb.SetOf("10.0.0.3"), Fence: true})}, "5"},
 	} {
 		apply(t, conn, step.wants...)
 		if got := strings.TrimSpace(server.Nbctl("get", "NB_Global", ".", "nb_cfg")); got != step.cfg {

@@ -18,7 +18,7 @@ type Txn struct {
 	Blocked []Blocked // owners left out
 	Missing []Missing // weak members left out
 	// Fenced asks every ovn-controller to tell its node when it has installed what the transaction changes, by NB_Global's nb_cfg
-	// (ovn-nb(5)): a load balancer loses an endpoint whose flows are to be cut (options:ct_flush).
+	// (ovn-nb(5)): a load balancer loses an endpoint whose flows are to be cut (options:ct_flush), or a row with Fence gets a member.
 	Fenced bool
 
 	learned []learned
@@ -124,6 +124,7 @@ func (p *planner) insert(it *item) {
 	if it.table.externalIDs >= 0 {
 		columns[columnExternalIDs] = encodeMap(ids)
 	}
+	p.out.Fenced = p.out.Fenced || it.row.Fence && it.row.Members.Len() > 0
 	p.change(Change{Action: Create, Owner: it.job.owner, Ref: it.ref, op: len(p.out.Ops)})
 	p.op(ovsdb.Operation{Op: ovsdb.OperationInsert, Table: it.table.Name, UUIDName: name, Row: columns})
 	for _, edge := range it.row.In {
@@ -144,6 +145,9 @@ func (p *planner) update(it *item) {
 			columns[c.Name] = encode(want.column(i))
 			changed = append(changed, c.Name)
 		}
+	}
+	if it.row.Fence && slices.ContainsFunc(mutations, func(m ovsdb.Mutation) bool { return m.Mutator == ovsdb.MutateOperationInsert }) {
+		p.out.Fenced = true
 	}
 	mutations = append(mutations, mutateIDs(it, have.externalIDs(), want.externalIDs())...)
 	for _, m := range mutations {

@@ -87,6 +87,8 @@ type Row struct {
 	// Members is the set of the table's large column (columns.go), in place of that column of the model, which stays empty. A
 	// compiler that keeps it from one time to the next makes the comparison cheap; nil leaves the column to the model.
 	Members *Set
+	// Fence has every node told when a member that is new is in force there (Txn.Fenced).
+	Fence bool
 	// In lists the parents. A row of a table that is not a root needs one, or OVSDB removes it at commit.
 	In []Edge
 }
