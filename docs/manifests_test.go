@@ -147,3 +147,27 @@ func check(kinds map[string]definition, document []byte) error {
 	rest.FillObjectMetaSystemFields(object)
 	return rest.BeforeCreate(d.strategy, genericapirequest.WithNamespace(genericapirequest.NewContext(), ""), object)
 }
+
+// TestPagesShareNothing: pages are done at the same time, and each cleans up behind itself, so that no two may make the same object.
+func TestPagesShareNothing(t *testing.T) {
+	made := map[string]string{}
+	for _, page := range pages(t) {
+		for _, b := range page.Blocks {
+			if b.Info != docs.Manifest {
+				continue
+			}
+			for document := range strings.SplitSeq(b.Text, "\n---\n") {
+				var obj struct{ Kind, Metadata any }
+				if err := yaml.Unmarshal([]byte(document), &obj); err != nil {
+					t.Fatalf("%s:%d: %v", page.Path, b.Line, err)
+				}
+				m, _ := obj.Metadata.(map[string]any)
+				key := fmt.Sprint(obj.Kind, " ", m["namespace"], "/", m["name"])
+				if other := made[key]; other != "" && other != page.Path {
+					t.Errorf("%s and %s both make %s", other, page.Path, key)
+				}
+				made[key] = page.Path
+			}
+		}
+	}
+}
