@@ -39,7 +39,7 @@ const (
 func (c *cutter) Run(ctx context.Context) error {
 	var again <-chan time.Time
 	var passed <-chan error
-	passes, caughtUp := 0, false
+	passes, caughtUp := 0, time.Now()
 	for {
 		var err error
 		select {
@@ -48,7 +48,9 @@ func (c *cutter) Run(ctx context.Context) error {
 		case <-c.wake:
 			passes = fullPass
 		case <-c.installed:
-			passes, caughtUp = fullPass, true
+			// Those that were old enough when it caught up the last time have been cut since. Not earlier: OVN may be late.
+			c.services.Forget(caughtUp.Add(-flowMemory))
+			passes, caughtUp = fullPass, time.Now()
 		case <-again:
 			passes = fullPass
 		case err = <-passed:
@@ -65,9 +67,6 @@ func (c *cutter) Run(ctx context.Context) error {
 			again = time.After(cutAgain)
 		case passes > 0 && len(lost) > 0:
 			passed = c.pass(ctx)
-		case caughtUp:
-			c.services.Forget(time.Now().Add(-flowMemory))
-			caughtUp = false
 		}
 	}
 }

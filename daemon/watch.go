@@ -291,7 +291,7 @@ func (k *kube) dnsSource(key string, t *tables, wake ...signal) *source[*corev1.
 	return &source[*corev1.Service]{
 		example: &corev1.Service{}, wake: wake, trim: service.TrimService,
 		lw:     cache.NewListWatchFromClient(k.core, "services", namespace, fields.OneTermEqualSelector("metadata.name", name)),
-		put:    func(key string, s *corev1.Service) { t.dns.Put(key, service.Addresses(s)) },
+		put:    func(key string, s *corev1.Service) { t.dns.Put(key, service.ClusterIPs(s)) },
 		remove: t.dns.Delete,
 	}
 }

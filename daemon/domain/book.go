@@ -145,8 +145,14 @@ func (b *Book) missing(e entry) bool {
 	return r != nil && (b.fresh[e] || !r.addr[e.ip])
 }
 
-// Hold takes an answer in. The channel is closed once Pods of this node reach the addresses; nil is at once.
+// mostHeld bounds what is kept of answers while the API server or OVN is slow. The gate lets an answer go after its time, so the oldest are
+// the least missed; what is not written is written when a Pod asks again.
+const mostHeld = 1024
+
+// Hold takes an answer in. The channel is closed once Pods of this node reach the addresses; nil is at once. An address that nobody
+// outside can have allows nothing, and is not waited for.
 func (b *Book) Hold(r dns.Record) <-chan struct{} {
+	r.Addresses = slices.DeleteFunc(slices.Clone(r.Addresses), func(a dns.Address) bool { return !a.IP.IsGlobalUnicast() })
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	h := &hold{}
@@ -160,13 +166,17 @@ func (b *Book) Hold(r dns.Record) <-chan struct{} {
 				h.entries = append(h.entries, e)
 			}
 		}
-		if due(known.obj, r, now) {
+		if due(known.obj, r, now) && len(b.wanted) < mostHeld {
 			b.wanted = append(b.wanted, want{key, r, now})
 			b.signal()
 		}
 	}
 	if len(h.entries) == 0 {
 		return nil
+	}
+	if len(b.held) == mostHeld {
+		close(b.held[0].release)
+		b.held = slices.Delete(b.held, 0, 1)
 	}
 	h.release = make(chan struct{})
 	b.held = append(b.held, h)

@@ -95,6 +95,28 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// TestHoldIsBounded: while nothing is ever in force, the oldest go on and what is to be written does not pile up. What nobody outside can
+// have is neither held nor written.
+func TestHoldIsBounded(t *testing.T) {
+	b := NewBook(nil, testr.New(t), func() {})
+	b.Put("o", object("*.example.org."))
+	if b.Hold(record("a.example.org.", time.Minute, "127.0.0.1", "fe80::1", "0.0.0.0")) != nil || len(b.wanted) > 0 {
+		t.Errorf("addresses of nobody outside are held, or written: %v", b.wanted)
+	}
+	first := b.Hold(record("a.example.org.", time.Minute, "192.0.2.1"))
+	for range mostHeld {
+		b.Hold(record("a.example.org.", time.Minute, "192.0.2.1"))
+	}
+	select {
+	case <-first:
+	default:
+		t.Error("the oldest is held still")
+	}
+	if len(b.held) != mostHeld || len(b.wanted) != mostHeld {
+		t.Errorf("%d are held and %d to be written, want %d", len(b.held), len(b.wanted), mostHeld)
+	}
+}
+
 // TestMerge: what is written for an answer, when it is due, and that it is bounded.
 func TestMerge(t *testing.T) {
 	now := time.Now()

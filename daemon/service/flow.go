@@ -52,7 +52,7 @@ func (p place) flowsOf(s *corev1.Service, list []*discoveryv1.EndpointSlice) map
 		if port.Protocol != corev1.ProtocolUDP {
 			continue
 		}
-		for _, addresses := range [][]netip.Addr{clusterIPs(s), addrs(s.Spec.ExternalIPs), ingressOf(s)} {
+		for _, addresses := range [][]netip.Addr{ClusterIPs(s), addrs(s.Spec.ExternalIPs), ingressOf(s)} {
 			for _, a := range addresses {
 				_, own, all := p.choices(&s.Spec, port, a, list)
 				for _, e := range slices.Concat(own, all) {

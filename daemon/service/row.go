@@ -20,7 +20,7 @@ type place struct {
 
 // rowOf says what the node has to do for a Service; nil when that is nothing.
 func (p place) rowOf(s *corev1.Service, list []*discoveryv1.EndpointSlice) *host.Service {
-	vips := clusterIPs(s)
+	vips := ClusterIPs(s)
 	if len(vips) == 0 {
 		return nil
 	}
@@ -199,10 +199,8 @@ func portIn(slice *discoveryv1.EndpointSlice, port corev1.ServicePort) (uint16, 
 	return 0, false
 }
 
-// Addresses are the ClusterIPs of a Service.
-func Addresses(s *corev1.Service) []netip.Addr { return clusterIPs(s) }
-
-func clusterIPs(s *corev1.Service) []netip.Addr {
+// ClusterIPs are those of a Service, none of one that has none.
+func ClusterIPs(s *corev1.Service) []netip.Addr {
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil
 	}
