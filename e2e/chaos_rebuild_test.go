@@ -121,6 +121,9 @@ func TestRestartChangesNothing(t *testing.T) {
 			for i := range before {
 				before[i].compare(t, after[i])
 			}
+			if t.Failed() {
+				t.Log(c.sandbox.Kubectl(t.Context(), "", "-n", c.namespace, "get", "events"))
+			}
 		})
 	}
 }

@@ -187,19 +187,27 @@ func (e *env) sbctl(t testing.TB, args ...string) string {
 	return e.kubectl(t, append([]string{"-n", "kube-system", "exec", "deploy/heddle-ovn-central", "-c", "sb", "--", "ovn-sbctl"}, args...)...)
 }
 
-// explain prints, after a failure, what a human asks first, before the first object of the test is removed.
-func (e *env) explain(t testing.TB, namespace string) {
+// explain writes, after a failure, what a human asks first into a file, before the first object of the test is removed: the test's own lines
+// stay readable.
+func (e *env) explain(t testing.TB, obj client.Object) {
 	if !t.Failed() {
 		return
 	}
 	if _, again := e.explained.LoadOrStore(t.Name(), true); again {
 		return
 	}
+	namespace := obj.GetNamespace()
+	if namespace == "" {
+		namespace = "--all-namespaces"
+	} else {
+		namespace = "--namespace=" + namespace
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	var out strings.Builder
 	for _, args := range [][]string{
-		{"-n", namespace, "describe", "pods"},
-		{"-n", namespace, "get", "events"},
+		{"describe", "pods", namespace},
+		{"get", "events", namespace},
 		{"get", "subnets,ips", "-o", "wide"},
 		{"-n", "kube-system", "get", "pods", "-o", "wide"},
 		{"-n", "kube-system", "exec", "deploy/heddle-ovn-central", "-c", "nb", "--", "ovn-nbctl", "show"},
@@ -208,6 +216,11 @@ func (e *env) explain(t testing.TB, namespace string) {
 		if err != nil {
 			said = err.Error()
 		}
-		t.Logf("$ kubectl %s\n%s", strings.Join(args, " "), said)
+		fmt.Fprintf(&out, "$ kubectl %s\n%s\n", strings.Join(args, " "), said)
 	}
+	file := filepath.Join("..", "dist", "explained", strings.ReplaceAll(t.Name(), "/", "-")+".txt")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(out.String()), 0o644)); err != nil {
+		t.Error(err)
+	}
+	t.Logf("the cluster's state is in %s", file)
 }

@@ -31,7 +31,7 @@ func (e *env) create(t testing.TB, obj client.Object) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		e.explain(t, obj.GetNamespace())
+		e.explain(t, obj)
 		e.remove(t, obj)
 		e.awaitGone(t, obj)
 	})
@@ -183,7 +183,7 @@ func (e *env) start(t testing.TB, pods ...*corev1.Pod) time.Duration {
 func (e *env) post(t testing.TB, pods ...*corev1.Pod) {
 	t.Helper()
 	t.Cleanup(func() {
-		e.explain(t, pods[0].Namespace)
+		e.explain(t, pods[0])
 		e.stop(t, pods...)
 	})
 	for _, p := range pods {

@@ -166,7 +166,7 @@ func TestSwitchLBRule(t *testing.T) {
 				first, err := a.ask(t.Context(), "tcp", target(vip, 80))
 				must(t, err)
 				if wrong := a.askOften(t.Context(), "tcp", target(vip, 80)).wrong(first.who); wrong != "" {
-					t.Error(wrong)
+					t.Errorf("%s\n%s", wrong, e.monitors(t))
 				}
 			}
 		}
@@ -189,10 +189,16 @@ func (e *env) outAndBack(t *testing.T, r *v1.SwitchLBRule, stops *server, askers
 	stops.halt(t, e)
 	t.Logf("%s: out after %v", r.Name, each("here", "there"))
 	if t.Failed() {
-		t.Log(e.sbctl(t, "--columns=ip,port,protocol,logical_port,src_ip,status", "list", "Service_Monitor"))
+		t.Log(e.monitors(t))
 	}
 	stops.run(t, e)
 	t.Logf("%s: back after %v", r.Name, each("here", "there", "stops"))
+}
+
+// monitors are the endpoints' health as OVN has it.
+func (e *env) monitors(t *testing.T) string {
+	t.Helper()
+	return e.sbctl(t, "--columns=ip,port,protocol,logical_port,src_ip,status", "list", "Service_Monitor")
 }
 
 // TestSwitchLBRuleInTheWay: an address that a Pod has is refused, and reserved once the Pod is gone.
