@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/heddle-net/heddle/daemon/announce"
@@ -84,20 +83,7 @@ func (d *daemon) tellAssigned(ctx context.Context) error {
 
 // eventOf says on the Service which node answers, in the words of MetalLB.
 func (k *kube) eventOf(ctx context.Context, node string, a assignment) error {
-	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
-	defer cancel()
-	s, now := a.service, metav1.Now()
-	event := &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: fmt.Sprintf("%s.%x", s.Name, now.UnixNano())},
-		InvolvedObject: corev1.ObjectReference{
-			APIVersion: "v1", Kind: "Service", Namespace: s.Namespace, Name: s.Name, UID: types.UID(s.UID),
-		},
-		Type: corev1.EventTypeNormal, Reason: "nodeAssigned", Message: fmt.Sprintf("announcing %s from node %q", a.addr, node),
-		Source: corev1.EventSource{Component: "heddle-daemon", Host: node}, ReportingController: "heddle-daemon", ReportingInstance: node,
-		FirstTimestamp: now, LastTimestamp: now, Count: 1,
-	}
-	if err := k.core.Post().Namespace(s.Namespace).Resource("events").Body(event).Do(ctx).Error(); err != nil {
-		return fmt.Errorf("event about Service %s/%s: %w", s.Namespace, s.Name, err)
-	}
-	return nil
+	event := eventAbout("Service", a.service.Namespace, a.service.Name, string(a.service.UID), node)
+	event.Type, event.Reason, event.Message = corev1.EventTypeNormal, "nodeAssigned", fmt.Sprintf("announcing %s from node %q", a.addr, node)
+	return k.postEvent(ctx, event)
 }

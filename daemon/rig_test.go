@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/daemon/port"
 	"github.com/heddle-net/heddle/ovs/ovstest/node"
 	"github.com/heddle-net/heddle/ovs/vswitch"
@@ -26,16 +27,39 @@ func TestMain(m *testing.M) { node.Main(m) }
 // rig is a node with the CNI half of the daemon: everything but Kubernetes, whose place the tables take.
 type rig struct {
 	*node.Node
-	tb      testing.TB
-	ovs     *vswitch.Client
-	manager *port.Manager
-	pods    port.Pods
-	subnets port.Table[port.Subnet]
-	socket  string
-	ready   error // what STATUS is told
+	tb         testing.TB
+	ovs        *vswitch.Client
+	manager    *port.Manager
+	pods       port.Pods
+	subnets    port.Table[port.Subnet]
+	namespaces port.Table[v1.QoS]
+	shaped     names
+	socket     string
+	ready      error // what STATUS is told
 
 	transactions *atomic.Int64 // sent to OVS, where they are counted
 	parts        partTimes
+}
+
+// names are those that were told, in order.
+type names struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (n *names) add(p port.Pod, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, strings.TrimSuffix(fmt.Sprintf("%s: %v", p.Name, err), ": <nil>"))
+}
+
+// take forgets them.
+func (n *names) take() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := n.list
+	n.list = nil
+	return list
 }
 
 // partTimes sums what the manager observes.
@@ -66,18 +90,24 @@ func newRigOn(tb testing.TB, n *node.Node) *rig {
 	}
 	tb.Cleanup(r.ovs.Close)
 	m := newMetrics(prometheus.NewRegistry())
-	r.manager, err = port.New(port.Config{
-		OVS: r.ovs, Bridge: "br-int", Pods: &r.pods, Subnets: &r.subnets, SoftwareChecksums: true,
-		MTU:     func(context.Context) (int, error) { return 1400, nil },
-		Observe: func(verb, part string, took time.Duration) { m.part(verb, part, took); r.parts.add(verb, part, took) },
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	observe := func(verb, part string, took time.Duration) { m.part(verb, part, took); r.parts.add(verb, part, took) }
+	r.manager = r.managerThat(observe)
 	r.serve(handler(r.manager, func() error { return r.ready }, m))
 	r.subnets.Put("sw", port.Subnet{Name: "sw"})
 	r.NBCtl("ls-add", "sw")
 	return r
+}
+
+func (r *rig) managerThat(observe func(verb, part string, took time.Duration)) *port.Manager {
+	r.tb.Helper()
+	m, err := port.New(port.Config{
+		OVS: r.ovs, Bridge: "br-int", Pods: &r.pods, Subnets: &r.subnets, Namespaces: &r.namespaces, SoftwareChecksums: true, Shaped: r.shaped.add,
+		MTU: func(context.Context) (int, error) { return 1400, nil }, Observe: observe,
+	})
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	return m
 }
 
 // in is In for the whole rig.

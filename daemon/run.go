@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/heddle-net/heddle/daemon/announce"
@@ -45,6 +47,7 @@ type daemon struct {
 	announceWake signal
 	cutWake      signal
 	resolveWake  signal
+	shapeWake    signal
 	book         *domain.Book
 	peers        announce.Peers
 	assigned     chan assignment
@@ -78,7 +81,7 @@ func Run(ctx context.Context, cfg Config, log logr.Logger) error {
 func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 	d := &daemon{
 		cfg: cfg, log: log, kube: k, metrics: m, tables: &tables{},
-		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(), announceWake: newSignal(), cutWake: newSignal(), resolveWake: newSignal(),
+		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(), announceWake: newSignal(), cutWake: newSignal(), resolveWake: newSignal(), shapeWake: newSignal(),
 		assigned: make(chan assignment, mostAssignments),
 	}
 	d.tables.services = service.NewIndex(cfg.NodeName, func() { d.hostWake.set(); d.healthWake.set(); d.announceWake.set(); d.cutWake.set() })
@@ -87,8 +90,9 @@ func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 	d.chassisReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
 	d.hostReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
 	d.feed = &feed{synced: make(chan struct{}), wake: []signal{d.readyChanged, d.announceWake}, sources: []interface{ informer() cache.Controller }{
-		k.podSource(cfg.NodeName, d.tables),
-		k.subnetSource(d.tables, cfg.JoinSubnet, d.hostWake, d.announceWake),
+		k.podSource(cfg.NodeName, d.tables, d.shapeWake),
+		k.namespaceSource(d.tables, d.shapeWake),
+		k.subnetSource(d.tables, cfg.JoinSubnet, d.shapeWake, d.hostWake, d.announceWake),
 		k.nodeSource(d.tables, d.hostWake, d.chassisWake, d.announceWake),
 		k.leaseSource(cfg.Namespace, &d.peers, d.announceWake),
 		k.serviceSource(d.tables.services),
@@ -121,8 +125,9 @@ func (d *daemon) node(ctx context.Context) error {
 	}
 	d.log.Info("connected to Open vSwitch", "datapath", datapath)
 	manager, err := port.New(port.Config{
-		OVS: ovs, Bridge: host.BridgeInt, Pods: &d.tables.pods, Subnets: &d.tables.subnets,
+		OVS: ovs, Bridge: host.BridgeInt, Pods: &d.tables.pods, Subnets: &d.tables.subnets, Namespaces: &d.tables.namespaces,
 		MTU: podMTU(d.cfg.MTU, &d.tables.tunnel), SoftwareChecksums: datapath == host.DatapathNetdev,
+		Shaped:  func(p port.Pod, err error) { d.tellShape(ctx, p, err) },
 		Observe: d.metrics.part, Log: d.log.WithName("port"),
 	})
 	if err != nil {
@@ -151,6 +156,7 @@ func (d *daemon) node(ctx context.Context) error {
 	})
 	parts.Go(func() error { return d.install(ctx) })
 	parts.Go(func() error { return d.sweep(ctx, manager) })
+	parts.Go(func() error { return d.shape(ctx, manager) })
 	return parts.Wait()
 }
 
@@ -289,6 +295,50 @@ func (d *daemon) install(ctx context.Context) error {
 	}
 	d.log.Info("the node's network is ready", "conflist", conflistName, "hostPort", portmap)
 	return nil
+}
+
+// A Pod whose traffic cannot be shaped is tried again so long after.
+const shapeAgain = 10 * time.Second
+
+// shape keeps what Pods' packets go through as their annotations have it, once the tables are complete.
+func (d *daemon) shape(ctx context.Context, m *port.Manager) error {
+	select {
+	case <-d.feed.synced:
+	case <-ctx.Done():
+		return nil
+	}
+	adopted := false
+	for {
+		var err error
+		if !adopted {
+			err = m.Adopt(ctx)
+			adopted = err == nil
+		}
+		err = errors.Join(err, m.Reshape(ctx))
+		var again <-chan time.Time
+		if err != nil && ctx.Err() == nil {
+			d.log.Error(err, "traffic of Pods is not shaped as it is to be")
+			again = time.After(shapeAgain)
+		}
+		select {
+		case <-d.shapeWake:
+		case <-again:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// tellShape says on the Pod that its traffic is not shaped.
+func (d *daemon) tellShape(ctx context.Context, p port.Pod, err error) {
+	if err == nil {
+		return
+	}
+	event := eventAbout("Pod", p.Namespace, p.Name, p.UID, d.cfg.NodeName)
+	event.Type, event.Reason, event.Message = corev1.EventTypeWarning, "TrafficNotShaped", err.Error()
+	if err := d.kube.postEvent(ctx, event); err != nil && ctx.Err() == nil {
+		d.log.Info("cannot write an Event", "reason", err.Error())
+	}
 }
 
 // sweep runs once the table of Pods is complete.

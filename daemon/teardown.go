@@ -35,5 +35,5 @@ func Teardown(ctx context.Context, cfg Config, log logr.Logger) error {
 		return err
 	}
 	// ovn-controller makes br-int again as long as it runs; without these keys it does nothing else.
-	return errors.Join(ovs.SetExternalIDs(ctx, forget(have)), h.Teardown(ctx), dns.Teardown())
+	return errors.Join(ovs.SetExternalIDs(ctx, forget(have)), h.Teardown(ctx), ovs.ForgetQdiscs(ctx), dns.Teardown())
 }

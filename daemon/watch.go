@@ -50,6 +50,7 @@ type tables struct {
 	services     *service.Index
 	southbound   port.Table[discoveryv1.EndpointSlice]
 	serviceCIDRs port.Table[[]netip.Prefix]
+	namespaces   port.Table[v1.QoS]
 	dns          port.Table[[]netip.Addr] // the addresses of the cluster's DNS
 	tunnel       port.Table[netip.Addr]   // one row, with the empty key, once this node's tunnel address is known
 }
@@ -156,7 +157,7 @@ func listWatch(list func(context.Context, metav1.ListOptions) (runtime.Object, e
 }
 
 // podSource watches the metadata of this node's Pods: the API server leaves spec and status out.
-func (k *kube) podSource(nodeName string, t *tables) *source[*metav1.PartialObjectMetadata] {
+func (k *kube) podSource(nodeName string, t *tables, reshape signal) *source[*metav1.PartialObjectMetadata] {
 	pods := k.metadata.Resource(corev1.SchemeGroupVersion.WithResource("pods"))
 	selector := fields.OneTermEqualSelector("spec.nodeName", nodeName).String()
 	return &source[*metav1.PartialObjectMetadata]{
@@ -172,7 +173,12 @@ func (k *kube) podSource(nodeName string, t *tables) *source[*metav1.PartialObje
 			return &metav1.PartialObjectMetadata{ObjectMeta: trimMeta(m.ObjectMeta)}
 		},
 		put: func(key string, m *metav1.PartialObjectMetadata) {
-			t.pods.Put(key, port.PodFrom(m.Namespace, m.Name, string(m.UID), m.Annotations))
+			old, _ := t.pods.Get(key)
+			pod := port.PodFrom(m.Namespace, m.Name, string(m.UID), m.Annotations)
+			t.pods.Put(key, pod)
+			if !old.QoS.Equal(pod.QoS) {
+				reshape.set()
+			}
 		},
 		remove: t.pods.Delete,
 	}
@@ -193,7 +199,35 @@ func trimMeta(m metav1.ObjectMeta) metav1.ObjectMeta {
 	return out
 }
 
-func (k *kube) subnetSource(t *tables, join string, wake ...signal) *source[*v1.Subnet] {
+// namespaceSource watches the metadata of Namespaces, for what they ask of their Pods' traffic.
+func (k *kube) namespaceSource(t *tables, reshape signal) *source[*metav1.PartialObjectMetadata] {
+	namespaces := k.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces"))
+	set := func(key string, q v1.QoS) {
+		old, _ := t.namespaces.Get(key)
+		t.namespaces.Put(key, q)
+		if !old.Equal(q) {
+			reshape.set()
+		}
+	}
+	return &source[*metav1.PartialObjectMetadata]{
+		example: &metav1.PartialObjectMetadata{},
+		lw: listWatch(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return namespaces.List(ctx, o)
+		}, func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return namespaces.Watch(ctx, o)
+		}),
+		trim: func(m *metav1.PartialObjectMetadata) *metav1.PartialObjectMetadata {
+			return &metav1.PartialObjectMetadata{ObjectMeta: trimMeta(m.ObjectMeta)}
+		},
+		put: func(key string, m *metav1.PartialObjectMetadata) {
+			q, _ := v1.ParseQoS(m.Annotations)
+			set(key, q)
+		},
+		remove: t.namespaces.Delete,
+	}
+}
+
+func (k *kube) subnetSource(t *tables, join string, reshape signal, wake ...signal) *source[*v1.Subnet] {
 	return &source[*v1.Subnet]{
 		example: &v1.Subnet{}, wake: wake,
 		lw: cache.NewListWatchFromClient(k.heddle, "subnets", "", fields.Everything()),
@@ -205,7 +239,13 @@ func (k *kube) subnetSource(t *tables, join string, wake ...signal) *source[*v1.
 			return out
 		},
 		put: func(key string, s *v1.Subnet) {
-			t.subnets.Put(key, port.Subnet{Name: s.Name, MTU: int(s.Spec.Mtu)})
+			old, _ := t.subnets.Get(key)
+			subnet := port.Subnet{Name: s.Name, MTU: int(s.Spec.Mtu)}
+			subnet.QoS, _ = v1.ParseQoS(s.Annotations)
+			t.subnets.Put(key, subnet)
+			if !old.QoS.Equal(subnet.QoS) {
+				reshape.set()
+			}
 			t.networks.Put(key, subnetFacts{
 				Subnet: host.Subnet{Name: s.Name, CIDR: s.Spec.CIDRBlock, NATOutgoing: s.Spec.NatOutgoing},
 				overlay: s.InForce() && s.Name != join && s.Spec.Vlan == "" && (s.Spec.Vpc == "" || s.Spec.Vpc == v1.DefaultVpc) &&

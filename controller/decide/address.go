@@ -36,6 +36,7 @@ type Addresses struct {
 	store   *state.Store
 	board   *report.Board
 	events  events.EventRecorder
+	qos     *qosNotes
 	chassis func(ctx context.Context, node string) error
 
 	requeue func(reconcile.Request)

@@ -12,6 +12,7 @@
 //	slr.go        makes the Service of a SwitchLBRule (slr_service.go), and shows its status; virtual.go: its addresses
 //	securitygroup.go  shows the status of a SecurityGroup
 //	notice.go     says what is wrong with a Service, a ServiceCIDR or a NetworkPolicy
+//	qos.go        says which annotations about traffic cannot be read
 //	binding.go    finds the Subnets of a Namespace
 //	bootstrap.go  creates the default Vpc and Subnets when they are absent
 //

@@ -17,6 +17,7 @@ import (
 type Namespaces struct {
 	client  client.Client
 	binding *binding
+	qos     *qosNotes
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -25,6 +26,7 @@ func (r *Namespaces) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.client.Get(ctx, req.NamespacedName, &obj); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
+	r.qos.look(&obj)
 	names, err := r.binding.subnets(ctx, obj.Name, "")
 	if err != nil {
 		return reconcile.Result{}, err

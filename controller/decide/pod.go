@@ -35,6 +35,7 @@ func (a *Addresses) pod(ctx context.Context, req reconcile.Request) error {
 		return a.gone(ctx, req, owner, ip, nil)
 	}
 	a.tell(req, &obj, owner)
+	a.qos.look(&obj)
 	h := holder{ip: ip, namespace: obj.Namespace, name: obj.Name, node: obj.Spec.NodeName, uid: string(obj.UID)}
 	want, subnets, err := a.podWants(ctx, &obj, h)
 	if err != nil {

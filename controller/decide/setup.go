@@ -70,20 +70,21 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	}
 	d.clusterPolicyQueues = map[string]*inbox{state.KindAdminPolicy: newInbox(), state.KindBaselinePolicy: newInbox(), state.KindClusterPolicy: newInbox()}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
+	qos := &qosNotes{events: recorder, said: make(map[types.UID]string)}
 	d.binding = newBinding(c, mgr.GetAPIReader(), cfg.Store.Config().DefaultSubnet)
 	d.ledger = newLedger(c, mgr.GetAPIReader(), d.addressUsed, d.addressFreed)
 	d.addresses = &Addresses{
 		client: c, live: mgr.GetAPIReader(), ledger: d.ledger, binding: d.binding, store: cfg.Store, board: cfg.Board, events: recorder, chassis: cfg.RemoveChassis,
 		requeue: d.addressQueue.add, asked: make(map[nb.Owner]reconcile.Request), confirmed: make(map[reconcile.Request]bool), vacating: make(map[reconcile.Request]bool),
 		waiting: make(map[string]map[reconcile.Request]bool), said: make(map[reconcile.Request]map[string]string),
-		annotated: make(map[reconcile.Request]string),
+		annotated: make(map[reconcile.Request]string), qos: qos,
 	}
 	d.subnets = &Subnets{
 		client: c, ledger: d.ledger, store: cfg.Store, board: cfg.Board, events: recorder, wake: d.addresses.wake,
-		written: make(map[string]time.Time),
+		written: make(map[string]time.Time), qos: qos,
 	}
 	d.vpcs = &Vpcs{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
-	d.namespaces = &Namespaces{client: c, binding: d.binding}
+	d.namespaces = &Namespaces{client: c, binding: d.binding, qos: qos}
 	notices := func(kind string, object func() client.Object) *Notices {
 		return &Notices{client: c, board: cfg.Board, events: recorder, kind: kind, object: object, said: make(map[reconcile.Request]string)}
 	}
@@ -164,7 +165,7 @@ func (d *Deciders) Setup(loaded <-chan struct{}, served feed.Served) error {
 		return fmt.Errorf("set up addresses: %w", err)
 	}
 	err = builder.ControllerManagedBy(d.mgr).Named("subnet").WithOptions(options(1)).
-		For(&v1.Subnet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, deletion()))).
+		For(&v1.Subnet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, deletion()))).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(d.balancerPools), builder.WithPredicates(addressesChanged())).
 		WatchesRawSource(d.subnetQueue.source()).
 		Complete(after(loaded, d.subnets))

@@ -35,6 +35,7 @@ type Subnets struct {
 	store  *state.Store
 	board  *report.Board
 	events events.EventRecorder
+	qos    *qosNotes
 	// wake tries again who waits for an address in the Subnet.
 	wake func(subnet string)
 
@@ -54,6 +55,7 @@ func (r *Subnets) Reconcile(ctx context.Context, req reconcile.Request) (reconci
 	} else if err != nil {
 		return reconcile.Result{}, fmt.Errorf("get Subnet %s: %w", req.Name, err)
 	}
+	r.qos.look(&obj)
 	if !obj.DeletionTimestamp.IsZero() {
 		if done, err := r.finish(ctx, &obj); done || err != nil {
 			return reconcile.Result{}, err

@@ -15,6 +15,19 @@ const (
 	AnnotationMACAddress = AnnotationPrefix + "mac_address"
 )
 
+// Annotations about the traffic of a Pod, which may change while it runs; on a Namespace or Subnet they are for the Pods in it. Values are
+// numbers; ParseQoS says of what.
+const (
+	AnnotationIngressRate  = AnnotationPrefix + "ingress_rate"
+	AnnotationEgressRate   = AnnotationPrefix + "egress_rate"
+	AnnotationIngressBurst = AnnotationPrefix + "ingress_burst"
+	AnnotationEgressBurst  = AnnotationPrefix + "egress_burst"
+	AnnotationLatency      = AnnotationPrefix + "latency"
+	AnnotationJitter       = AnnotationPrefix + "jitter"
+	AnnotationLimit        = AnnotationPrefix + "limit"
+	AnnotationLoss         = AnnotationPrefix + "loss"
+)
+
 // AnnotationSecurityGroups names the SecurityGroups of a Pod, "sg1,sg2"; it may change while the Pod runs.
 const AnnotationSecurityGroups = AnnotationPrefix + "security_groups"
 

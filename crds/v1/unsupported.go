@@ -103,8 +103,8 @@ func asked(tables ...[]feature) []string {
 
 // laterAnnotations are those of a Pod, without the prefix, that ask for a feature which Heddle does not have yet.
 var laterAnnotations = []string{
-	"aaps", "activation_strategy", "bgp", "default_route", "dhcp-v4-options", "dhcp-v6-options", "egress_burst", "egress_rate", "eip",
-	"ingress_burst", "ingress_rate", "ip_family", "ip_pool", "jitter", "latency", "layer2_forward", "limit", "loss", "mirror",
+	"aaps", "activation_strategy", "bgp", "default_route", "dhcp-v4-options", "dhcp-v6-options", "eip",
+	"ip_family", "ip_pool", "layer2_forward", "mirror",
 	"north_gateway", "port_security", "port_vips", "routes", "snat", "vip",
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/heddle-net/heddle/cni/api"
+	"github.com/heddle-net/heddle/daemon/shape"
 	"github.com/heddle-net/heddle/ovs/vswitch"
 )
 
@@ -39,6 +40,7 @@ type attachment struct {
 	host   string
 	mtu    int
 	routes []api.Route
+	shape  shape.Shape
 }
 
 func (m *Manager) prepare(ctx context.Context, r *api.Request) (*attachment, error) {
@@ -98,6 +100,10 @@ func (m *Manager) attach(ctx context.Context, a *attachment) (result *api.Result
 	}
 	defer pod.close()
 	start := time.Now()
+	row := &shaped{request: *a.Request, pod: a.pod.Key()}
+	m.shapes.put(a.host, row) // a change from here on waits for the end of this
+	newest, _ := m.cfg.Pods.Get(row.pod)
+	a.shape = m.shapeOf(newest)
 	mac, err := m.createVeth(a, pod)
 	if err != nil {
 		return nil, err
@@ -125,13 +131,14 @@ func (m *Manager) attach(ctx context.Context, a *attachment) (result *api.Result
 	if outside != nil {
 		return nil, outside
 	}
+	row.have, row.known = a.shape, true
 	return &api.Result{HostInterface: a.host, HostMAC: mac, MAC: a.mac.String(), MTU: a.mtu, IPs: a.ips, Routes: a.routes}, nil
 }
 
 // connect adds the port to OVS and waits for OVN.
 func (m *Manager) connect(ctx context.Context, a *attachment) error {
 	start := time.Now()
-	err := m.cfg.OVS.AddPort(ctx, vswitch.Port{Bridge: m.cfg.Bridge, Name: a.host, ExternalIDs: a.externalIDs()})
+	err := m.cfg.OVS.AddPort(ctx, vswitch.Port{Bridge: m.cfg.Bridge, Name: a.host, ExternalIDs: a.externalIDs(), OwnQdiscs: true})
 	m.observe(a.Command, PartOVSDB, start)
 	if err != nil {
 		return again("Pod %s: %v", a.pod.Key(), err)
@@ -165,6 +172,7 @@ func (a *attachment) externalIDs() map[string]string {
 func (m *Manager) undo(ctx context.Context, a *attachment) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
+	m.shapes.remove(a.host)
 	err := errors.Join(m.removePorts(ctx, of(a.ContainerID, a.IfName)), deleteLink(a.host))
 	if err != nil {
 		return fmt.Errorf("clean up: %w", err)

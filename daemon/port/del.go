@@ -22,6 +22,7 @@ func (m *Manager) Del(ctx context.Context, r *api.Request) error {
 		return err
 	}
 	m.observe(r.Command, PartOVSDB, start)
+	m.shapes.remove(HostName(r.ContainerID, r.IfName))
 	defer m.observe(r.Command, PartNetNS, time.Now())
 	return deleteLink(HostName(r.ContainerID, r.IfName))
 }
@@ -76,7 +77,7 @@ func (m *Manager) Sweep(ctx context.Context) error {
 // removeAll removes the selected ports of containers, in one transaction, and then their veths.
 func (m *Manager) removeAll(ctx context.Context, match func(*vswitch.Interface) bool) error {
 	ifaces, err := m.ports(ctx, func(i *vswitch.Interface) bool {
-		return i.Ours() && i.ExternalIDs[keyContainer] != "" && match(i)
+		return ofContainers(i) && match(i)
 	})
 	if err != nil {
 		return err
@@ -87,6 +88,7 @@ func (m *Manager) removeAll(ctx context.Context, match func(*vswitch.Interface) 
 	for _, i := range ifaces {
 		m.cfg.Log.Info("removed the port of a container that is gone", "port", i.Name,
 			"container", i.ExternalIDs[keyContainer], "pod", i.ExternalIDs[vswitch.KeyIfaceID])
+		m.shapes.remove(i.Name)
 		if err := deleteLink(i.Name); err != nil {
 			return fmt.Errorf("after its port was removed: %w", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/heddle-net/heddle/cni/api"
+	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/ovs/vswitch"
 )
 
@@ -51,11 +52,15 @@ type Config struct {
 	// Pods are this node's Pods by "namespace/name", Subnets all Subnets by name.
 	Pods    *Pods
 	Subnets *Table[Subnet]
+	// Namespaces are what those with such annotations ask for their Pods.
+	Namespaces *Table[v1.QoS]
 	// MTU of a Pod whose Subnet has none; it may wait for what it depends on.
 	MTU func(context.Context) (int, error)
 	// SoftwareChecksums switches transmit checksum offload off on both ends of each veth: the user-space datapath
 	// forwards packets without finishing their checksums.
 	SoftwareChecksums bool
+	// Shaped, when set, is told of each Pod whose traffic Reshape has looked at in the kernel, and once of an error that lasts.
+	Shaped func(Pod, error)
 	// Observe, when set, is told how long each part of an operation took.
 	Observe func(verb, part string, took time.Duration)
 	Log     logr.Logger
@@ -67,6 +72,7 @@ type Manager struct {
 	home       os.FileInfo // the node's network namespace
 	containers locks
 	pods       locks
+	shapes     shapes
 }
 
 // New makes a Manager for the network namespace that the process is in.
@@ -78,6 +84,9 @@ func New(cfg Config) (*Manager, error) {
 	}
 	if cfg.Observe == nil {
 		cfg.Observe = func(string, string, time.Duration) {}
+	}
+	if cfg.Shaped == nil {
+		cfg.Shaped = func(Pod, error) {}
 	}
 	return &Manager{cfg: cfg, home: home}, nil
 }
@@ -105,6 +114,9 @@ func of(containerID, ifName string) func(*vswitch.Interface) bool {
 		return i.Ours() && i.ExternalIDs[keyContainer] == containerID && i.ExternalIDs[keyIfName] == ifName
 	}
 }
+
+// ofContainers selects the interfaces of all attachments.
+func ofContainers(i *vswitch.Interface) bool { return i.Ours() && i.ExternalIDs[keyContainer] != "" }
 
 // again is an error after which the same request may succeed.
 func again(format string, args ...any) error {

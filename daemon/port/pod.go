@@ -23,6 +23,7 @@ type Pod struct {
 	CIDR      string
 	Gateway   string
 	Subnet    string
+	QoS       v1.QoS // what its own annotations ask for
 }
 
 // AnnotationMirror is where the kubelet puts the UID of a static Pod on its mirror (ConfigMirrorAnnotationKey of the kubelet).
@@ -36,6 +37,7 @@ func (p Pod) Key() string { return p.Namespace + "/" + p.Name }
 
 // PodFrom takes the facts from a Pod's metadata.
 func PodFrom(namespace, name, uid string, annotations map[string]string) Pod {
+	qos, _ := v1.ParseQoS(annotations) // the controller tells what is wrong
 	return Pod{
 		Namespace: namespace, Name: name, UID: uid, StaticUID: annotations[AnnotationMirror],
 		Allocated: annotations[v1.AnnotationAllocated] == "true",
@@ -44,6 +46,7 @@ func PodFrom(namespace, name, uid string, annotations map[string]string) Pod {
 		CIDR:      annotations[v1.AnnotationCIDR],
 		Gateway:   annotations[v1.AnnotationGateway],
 		Subnet:    annotations[v1.AnnotationLogicalSwitch],
+		QoS:       qos,
 	}
 }
 
@@ -51,6 +54,7 @@ func PodFrom(namespace, name, uid string, annotations map[string]string) Pod {
 type Subnet struct {
 	Name string
 	MTU  int // 0 = the node's default
+	QoS  v1.QoS
 }
 
 // network is what the annotations say, checked.

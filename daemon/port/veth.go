@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/heddle-net/heddle/cni/api"
+	"github.com/heddle-net/heddle/daemon/shape"
 )
 
 // createVeth makes both ends of the pair with one request: the Pod's end is born in its namespace with its final
@@ -35,6 +36,9 @@ func (m *Manager) createVeth(a *attachment, pod *netNS) (mac string, err error) 
 	link, err := netlink.LinkByName(a.host)
 	if err != nil {
 		return "", fmt.Errorf("read back veth %s: %w", a.host, err)
+	}
+	if err := shape.Set(&netlink.Handle{}, link, shape.Queue{}, a.shape.Ingress); err != nil {
+		return "", err
 	}
 	return link.Attrs().HardwareAddr.String(), nil
 }
@@ -85,10 +89,13 @@ func (m *Manager) preparePodEnd(a *attachment) error {
 	return nil
 }
 
-// address brings the Pod's end up and adds the addresses, then the routes: a gateway must be reachable before it is named.
+// address shapes what the Pod sends, brings its end up and adds the addresses, then the routes: a gateway must be reachable before it is named.
 func address(h *netlink.Handle, a *attachment) error {
 	link, err := h.LinkByName(a.IfName)
 	if err != nil {
+		return err
+	}
+	if err := shape.Set(h, link, shape.Queue{}, a.shape.Egress); err != nil {
 		return err
 	}
 	if err := h.LinkSetUp(link); err != nil {

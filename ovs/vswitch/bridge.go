@@ -49,7 +49,7 @@ func (c *Client) createBridge(ctx context.Context, want Bridge, ports []Port) ([
 	var ops []ovsdb.Operation
 	want.UUID, want.Ports = "bridge", nil
 	for n, p := range append([]Port{{Name: want.Name, Type: "internal"}}, ports...) {
-		id, insert, err := c.insertPort(p, n)
+		id, insert, err := c.insertPort(p, nil, n)
 		if err != nil {
 			return nil, err
 		}

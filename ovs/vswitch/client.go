@@ -150,11 +150,12 @@ func name(row model.Model) string {
 
 // monitor lists the columns one by one; the package comment says why.
 func (c *Client) monitor() *client.Monitor {
-	r, b, p, i := &root{}, &Bridge{}, &portRow{}, &Interface{}
+	r, b, p, i, q := &root{}, &Bridge{}, &portRow{}, &Interface{}, &qosRow{}
 	return c.db.NewMonitor(
 		client.WithTable(r, &r.Bridges, &r.ExternalIDs),
 		client.WithTable(b, &b.Name, &b.Ports, &b.DatapathType, &b.FailMode, &b.OtherConfig, &b.ExternalIDs),
-		client.WithTable(p, &p.Name, &p.Interfaces, &p.ExternalIDs),
+		client.WithTable(p, &p.Name, &p.Interfaces, &p.QoS, &p.ExternalIDs),
+		client.WithTable(q, &q.Type, &q.ExternalIDs),
 		client.WithTable(i, &i.Name, &i.Type, &i.MAC, &i.MTURequest, &i.Options, &i.ExternalIDs, &i.OFPort, &i.Error))
 }
 

@@ -44,6 +44,7 @@ type portRow struct {
 	UUID        string            `ovsdb:"_uuid"`
 	Name        string            `ovsdb:"name"`
 	Interfaces  []string          `ovsdb:"interfaces"`
+	QoS         *string           `ovsdb:"qos"`
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
 }
 
@@ -73,5 +74,6 @@ func databaseModel() (model.ClientDBModel, error) {
 		"Bridge":       &Bridge{},
 		"Port":         &portRow{},
 		"Interface":    &Interface{},
+		"QoS":          &qosRow{},
 	})
 }

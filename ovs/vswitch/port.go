@@ -21,6 +21,8 @@ type Port struct {
 	// MTU is requested from OVS, which sets it on the device. 0 leaves the device's own.
 	MTU     int
 	Options map[string]string
+	// OwnQdiscs has ovs-vswitchd leave the qdiscs of the port alone.
+	OwnQdiscs bool
 	// ExternalIDs go to the interface; KeyVendor is added.
 	ExternalIDs map[string]string
 }
@@ -51,18 +53,28 @@ func (c *Client) addPort(ctx context.Context, p Port) ([]ovsdb.Operation, error)
 	if err != nil {
 		return nil, err
 	}
-	id, insert, err := c.insertPort(p, 0)
+	var qos *string
+	var insert []ovsdb.Operation
+	if p.OwnQdiscs {
+		id, ops, err := c.noop(ctx)
+		if err != nil {
+			return nil, err
+		}
+		qos, insert = &id, ops
+	}
+	id, ops, err := c.insertPort(p, qos, 0)
 	if err != nil {
 		return nil, err
 	}
 	attach, err := c.db.Where(bridge).Mutate(bridge, model.Mutation{
 		Field: &bridge.Ports, Mutator: ovsdb.MutateOperationInsert, Value: []string{id},
 	})
-	return slices.Concat(remove, insert, attach), err
+	return slices.Concat(remove, insert, ops, attach), err
 }
 
-// insertPort returns the id by which the same transaction may refer to the new port; n tells several ports apart.
-func (c *Client) insertPort(p Port, n int) (string, []ovsdb.Operation, error) {
+// insertPort returns the id by which the same transaction may refer to the new port; qos is its row of that table, if any, and n tells several
+// ports apart.
+func (c *Client) insertPort(p Port, qos *string, n int) (string, []ovsdb.Operation, error) {
 	iface := &Interface{
 		UUID: fmt.Sprintf("iface%d", n), Name: p.Name, Type: p.Type, Options: p.Options,
 		ExternalIDs: merge(p.ExternalIDs, map[string]string{KeyVendor: Vendor}),
@@ -74,7 +86,7 @@ func (c *Client) insertPort(p Port, n int) (string, []ovsdb.Operation, error) {
 		iface.MTURequest = &p.MTU
 	}
 	row := &portRow{
-		UUID: fmt.Sprintf("port%d", n), Name: p.Name, Interfaces: []string{iface.UUID},
+		UUID: fmt.Sprintf("port%d", n), Name: p.Name, Interfaces: []string{iface.UUID}, QoS: qos,
 		ExternalIDs: map[string]string{KeyVendor: Vendor},
 	}
 	first, err := c.db.Create(iface)

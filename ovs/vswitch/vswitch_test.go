@@ -45,7 +45,7 @@ func initialize(s *ovstest.Server) {
 // versions of all rows: they change with each write.
 func versions(s *ovstest.Server) string {
 	out := ""
-	for _, table := range []string{"Open_vSwitch", "Bridge", "Port", "Interface"} {
+	for _, table := range []string{"Open_vSwitch", "Bridge", "Port", "Interface", "QoS"} {
 		out += s.Transact(fmt.Sprintf(`["Open_vSwitch", {"op": "select", "table": %q, "where": [], "columns": ["_version"]}]`, table))
 	}
 	return out
@@ -118,6 +118,52 @@ func TestPorts(t *testing.T) {
 	must(c.DelBridge(ctx, "br-phy"))
 	if rows, err := c.Interfaces(ctx, named("nic0")); err != nil || len(rows) != 0 {
 		t.Errorf("the bridge's ports outlive it: %v, %v", rows, err)
+	}
+}
+
+// TestQdiscs: ports that are added with qdiscs of their own and those that had none yet share a row, which goes when it is asked to.
+func TestQdiscs(t *testing.T) {
+	s, c := start(t, schema)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(c.AddPort(t.Context(), Port{Bridge: "br-int", Name: "old"}))
+	must(c.AddPort(t.Context(), Port{Bridge: "br-int", Name: "other"}))
+	old, err := c.Interfaces(t.Context(), func(i *Interface) bool { return i.Name == "old" })
+	must(err)
+	must(c.LeaveQdiscs(t.Context(), old))
+	must(c.AddPort(t.Context(), Port{Bridge: "br-int", Name: "new", OwnQdiscs: true}))
+	left := func() string {
+		t.Helper()
+		must(c.Sync(t.Context()))
+		ports, err := find(t.Context(), c, func(p *portRow) bool { return p.QoS != nil })
+		must(err)
+		rows, err := find(t.Context(), c, func(*qosRow) bool { return true })
+		must(err)
+		var names []string
+		for _, p := range ports {
+			names = append(names, p.Name)
+		}
+		slices.Sort(names)
+		return fmt.Sprintf("%d rows, ports %s", len(rows), strings.Join(names, " "))
+	}
+	if got := left(); got != "1 rows, ports new old" {
+		t.Error(got)
+	}
+	before := versions(s)
+	must(c.LeaveQdiscs(t.Context(), old))
+	if after := versions(s); after != before {
+		t.Errorf("was written again:\n%s\n%s", before, after)
+	}
+	all, err := c.Interfaces(t.Context(), func(i *Interface) bool { return true })
+	must(err)
+	must(c.DelPorts(t.Context(), all))
+	must(c.ForgetQdiscs(t.Context()))
+	if got := left(); got != "0 rows, ports " {
+		t.Error(got)
 	}
 }
 
