@@ -160,7 +160,8 @@ func protocolPorts(p v1alpha2.ClusterNetworkPolicyProtocol) readPorts {
 	return found[0]
 }
 
-// portsTo is every port of a protocol when there is no field for the port: none that this version knows may be one of another.
+// portsTo needs a field of the protocol that this version knows: the API server refuses a protocol without any, so that the one
+// that is set is of a later version (MinProperties of ClusterNetworkPolicyProtocolTCP).
 func portsTo(protocol corev1.Protocol, port *v1alpha2.Port) readPorts {
 	switch {
 	case port == nil:

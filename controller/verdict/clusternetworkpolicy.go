@@ -56,11 +56,11 @@ func clusterProtocol(p *v1alpha2.ClusterNetworkPolicyProtocol) func(*traffic) bo
 	return nil
 }
 
-// clusterPort matches every port of the protocol when none is given.
+// clusterPort wants a field that we know, of the protocol (MinProperties of ClusterNetworkPolicyProtocolTCP and the like) and of its port.
 func clusterPort(protocol corev1.Protocol, port *v1alpha2.Port) func(*traffic) bool {
 	switch {
 	case port == nil:
-		return numberedPort(protocol, 0, allPorts)
+		return nil
 	case port.Range != nil:
 		return numberedPort(protocol, port.Range.Start, port.Range.End)
 	case port.Number != 0:

@@ -40,7 +40,8 @@
 //   - AdminNetworkPolicies and ClusterNetworkPolicies of the Admin tier have one order, by priority. With equal ones,
 //     AdminNetworkPolicies come first, then the order is that of the lists; generated clusters have no equal ones.
 //   - In the baseline tier the BaselineAdminNetworkPolicy comes last, and Pass of a ClusterNetworkPolicy there skips it.
-//   - A port without a field that we know fails closed like such a peer; a subject without one selects nobody.
+//   - A port without a field that we know fails closed like such a peer, and so does a protocol without one ("tcp: {}", which the API
+//     server refuses); a subject without one selects nobody.
 //   - "Deny all" means all: the rule's other peers and its ports do not matter.
 //   - A selector or range that cannot be read selects nothing. Check tells of it.
 package verdict

@@ -251,6 +251,9 @@ func (g *generator) clusterProtocols(named bool) []v1alpha2.ClusterNetworkPolicy
 		}
 		first, last := g.portRange()
 		port := one(g.Rand, []*v1alpha2.Port{{Number: first}, {Range: &v1alpha2.PortRange{Start: first, End: last}}, {Range: &v1alpha2.PortRange{Start: 1, End: allPorts}}})
+		if g.in(40) {
+			port = nil // a field of a version to come
+		}
 		switch one(g.Rand, protocols) {
 		case corev1.ProtocolUDP:
 			return v1alpha2.ClusterNetworkPolicyProtocol{UDP: &v1alpha2.ClusterNetworkPolicyProtocolUDP{DestinationPort: port}}

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// allPorts is the last port number: a rule that names none matches up to it.
+// allPorts is the last port number.
 const allPorts = 65535
 
 // networkPolicyTier is final for a Pod that a policy selects in that direction: its rules add up, and what none of them
