@@ -217,8 +217,8 @@ func serviceOfPod(pod *corev1.Pod, h host, vips []netip.Addr) (objects []object)
 	return append(objects, func(s *state.Store) { put(s.Services, service.Namespace+"/"+service.Name, feed.Service(service)) })
 }
 
-// questionsOf chooses packets with a Pod at one end at least, of all kinds of ends and ways to talk, and as many of each way in which
-// they may be decided.
+// questionsOf chooses packets with a Pod at one end at least: as many of each kind of ends and each two rules that decide, in all ways
+// to talk.
 func questionsOf(r *rand.Rand, c *verdict.Cluster) []question {
 	byClass := make(map[string][]question)
 	for _, p := range packetsOf(c) {
@@ -227,23 +227,31 @@ func questionsOf(r *rand.Rand, c *verdict.Cluster) []question {
 			continue
 		}
 		q := question{p, p.To.Pod != "" && (p.From.Pod != "" || p.From.Node != "") && p.Protocol != verdict.ICMP && r.IntN(4) == 0}
-		byClass[classOf(reason)] = append(byClass[classOf(reason)], q)
+		class := fmt.Sprint(kindOf(p.From), kindOf(p.To), reason)
+		byClass[class] = append(byClass[class], q)
 	}
+	classes := slices.Sorted(maps.Keys(byClass))
+	r.Shuffle(len(classes), func(i, j int) { classes[i], classes[j] = classes[j], classes[i] })
 	var questions []question
-	for _, class := range slices.Sorted(maps.Keys(byClass)) {
-		list := byClass[class]
-		r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	for len(questions) < perCluster && len(classes) > 0 {
+		classes = slices.DeleteFunc(classes, func(class string) bool {
+			list := byClass[class]
+			i := r.IntN(len(list))
+			questions, byClass[class] = append(questions, list[i]), slices.Delete(list, i, i+1)
+			return len(byClass[class]) == 0
+		})
 	}
-	for i := 0; len(questions) < perCluster && len(byClass) > 0; i++ {
-		for _, class := range slices.Sorted(maps.Keys(byClass)) {
-			if i == len(byClass[class]) {
-				delete(byClass, class)
-				continue
-			}
-			questions = append(questions, byClass[class][i])
-		}
+	return questions[:min(perCluster, len(questions))]
+}
+
+func kindOf(p verdict.Peer) string {
+	switch {
+	case p.Pod != "":
+		return "Pod "
+	case p.Node != "":
+		return "node "
 	}
-	return questions
+	return "outside "
 }
 
 // packetsOf are all packets of a cluster.

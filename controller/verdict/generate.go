@@ -56,18 +56,21 @@ func Outside() []netip.Addr {
 // Numbers, names and labels are few, so that policies and Pods meet.
 var (
 	portNumbers   = []int32{53, 80, 81, 8080}
-	portNames     = []string{"web", "data"}
+	portNames     = []string{"web", "data", rarePort}
 	protocols     = []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP}
-	podLabels     = map[string][]string{"app": {"a", "b"}, "tier": {"x", "y", ""}}
+	podLabels     = map[string][]string{"app": {"a", "b", "c"}, "tier": {"x", "y", ""}}
 	clusterLabels = map[string][]string{"team": {"red", "blue"}, "env": {"prod", "test"}}
 )
+
+// rarePort is the name of a port of few Pods, so that it comes and goes with them.
+const rarePort = "rare"
 
 // generator makes one cluster.
 type generator struct {
 	*rand.Rand
 	size  Size
 	c     *Cluster
-	cidrs []netip.Prefix // that policies name
+	cidrs [][]netip.Prefix // that policies name, by whom they are about
 }
 
 // Generate makes a random cluster. Policies of one tier have different priorities, since the API does not say what equal ones
@@ -183,28 +186,37 @@ func nth(cidr netip.Prefix, n int) netip.Addr {
 func (g *generator) containerPorts() []corev1.ContainerPort {
 	var ports []corev1.ContainerPort
 	for _, name := range portNames {
-		if !g.in(3) {
+		if name == rarePort && g.in(12) || name != rarePort && !g.in(3) {
 			ports = append(ports, corev1.ContainerPort{Name: name, ContainerPort: one(g.Rand, portNumbers), Protocol: one(g.Rand, protocols)})
 		}
 	}
 	return ports
 }
 
-// chooseCIDRs finds ranges around and between the addresses that there are.
+// chooseCIDRs finds ranges around and between the addresses that there are: of everybody, of nodes, of the outside, and of Pods.
 func (g *generator) chooseCIDRs() {
-	g.cidrs = prefixes("0.0.0.0/0", "::/0", "192.0.2.0/24", "2001:db8::/64", "203.0.113.0/24", "100.64.0.0/16", "fd00:100:64::/112",
-		"10.64.0.0/13", "fd00:10::/32", "198.51.100.0/24", "198.51.100.128/25", "2001:db8:ffff::/64", "198.51.100.1/32")
+	pods := prefixes("10.64.0.0/13", "fd00:10::/32")
 	for _, s := range Subnets() {
-		g.cidrs = append(g.cidrs, s.CIDRs...)
+		pods = append(pods, s.CIDRs...)
 	}
 	for _, pod := range g.c.Pods {
 		for _, addr := range podAddrs(pod) {
 			for _, bits := range []int{addr.BitLen(), addr.BitLen() - 1, addr.BitLen() - 3} {
-				g.cidrs = append(g.cidrs, netip.PrefixFrom(addr, bits).Masked())
+				pods = append(pods, netip.PrefixFrom(addr, bits).Masked())
 			}
 		}
 	}
+	nodes := prefixes("192.0.2.0/24", "2001:db8::/64", "203.0.113.0/24", "100.64.0.0/16", "fd00:100:64::/112")
+	for _, node := range g.c.Nodes {
+		for _, addr := range nodeAddrs(node) {
+			nodes = append(nodes, netip.PrefixFrom(addr, addr.BitLen()))
+		}
+	}
+	outside := prefixes("198.51.100.0/24", "198.51.100.128/25", "2001:db8:ffff::/64", "198.51.100.1/32")
+	g.cidrs = [][]netip.Prefix{prefixes("0.0.0.0/0", "::/0"), nodes, outside, pods, pods}
 }
+
+func (g *generator) cidr() netip.Prefix { return one(g.Rand, one(g.Rand, g.cidrs)) }
 
 // selector is empty now and then, and uses all operators.
 func (g *generator) selector(choices map[string][]string) metav1.LabelSelector {
@@ -217,25 +229,31 @@ func (g *generator) selector(choices map[string][]string) metav1.LabelSelector {
 		s.MatchLabels = map[string]string{key: one(g.Rand, choices[key])}
 	case 5:
 		s.MatchLabels = g.labels(choices)
-	default: // several conditions on one key, too
+	case 6: // several conditions on one key
+		key := one(g.Rand, keys)
+		for range 2 + g.IntN(2) {
+			s.MatchExpressions = append(s.MatchExpressions, g.expression(key, choices[key]))
+		}
+	default:
 		if g.in(4) {
 			s.MatchLabels = g.labels(choices)
 		}
 		for range 1 + g.IntN(3) {
-			s.MatchExpressions = append(s.MatchExpressions, g.expression(choices))
+			key := one(g.Rand, keys)
+			s.MatchExpressions = append(s.MatchExpressions, g.expression(key, choices[key]))
 		}
 	}
 	return s
 }
 
-func (g *generator) expression(choices map[string][]string) metav1.LabelSelectorRequirement {
-	key := one(g.Rand, keysOf(choices))
+func (g *generator) expression(key string, values []string) metav1.LabelSelectorRequirement {
 	e := metav1.LabelSelectorRequirement{Key: key, Operator: one(g.Rand, []metav1.LabelSelectorOperator{
-		metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist,
+		metav1.LabelSelectorOpIn, metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist,
 	})}
 	if e.Operator == metav1.LabelSelectorOpIn || e.Operator == metav1.LabelSelectorOpNotIn {
-		e.Values = append(e.Values, choices[key][:1+g.IntN(len(choices[key]))]...)
+		e.Values = append(e.Values, values...)
 		g.Shuffle(len(e.Values), func(i, j int) { e.Values[i], e.Values[j] = e.Values[j], e.Values[i] })
+		e.Values = e.Values[:1+g.IntN(len(values))]
 	}
 	return e
 }
