@@ -11,6 +11,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	"sigs.k8s.io/yaml"
 
@@ -140,6 +141,12 @@ var converters = map[string]func(*state.Store, []byte) error{
 		s.EndpointSlices.Put(o.Namespace+"/"+o.Name, feed.EndpointSlice(o))
 	}),
 	"SecurityGroup": convert(func(s *state.Store, o *v1.SecurityGroup) { s.SecurityGroups.Put(o.Name, feed.SecurityGroup(o)) }),
+	"AdminNetworkPolicy": convert(func(s *state.Store, o *v1alpha1.AdminNetworkPolicy) {
+		s.AdminPolicies.Put(o.Name, feed.AdminNetworkPolicy(o))
+	}),
+	"BaselineAdminNetworkPolicy": convert(func(s *state.Store, o *v1alpha1.BaselineAdminNetworkPolicy) {
+		s.BaselinePolicies.Put(o.Name, feed.BaselineAdminNetworkPolicy(o))
+	}),
 	"ClusterNetworkPolicy": convert(func(s *state.Store, o *v1alpha2.ClusterNetworkPolicy) {
 		s.ClusterPolicies.Put(o.Name, feed.ClusterNetworkPolicy(o))
 	}),
