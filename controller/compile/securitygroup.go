@@ -98,6 +98,9 @@ func (t *securityTranslation) remote(i int, r *state.SecurityRule) []string {
 	case r.Group == "":
 		return t.blocks(&rule{Rule: &state.Rule{Direction: r.Direction, Blocks: []state.Block{{Prefix: r.Remote}}}, number: i})
 	}
+	if _, ok := t.view.SecurityGroupTier(r.Group); !ok {
+		return nil // nobody, though there may be Pods that name it
+	}
 	both := t.podPeers(r.Direction, state.SecurityGroupPods(r.Group))
 	if r.IPv6 {
 		return both[1:]

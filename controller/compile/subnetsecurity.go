@@ -70,7 +70,8 @@ func (s *switchACLs) private(cidr netip.Prefix) {
 		ownNode = fromOwnNode6
 	}
 	s.add(state.Ingress, priorityPrivate, db.ACLActionDrop, dst)
-	s.add(state.Ingress, priorityPrivateAllow, db.ACLActionAllowRelated, dst+" && "+s.friends(cidr), dst+" && "+fromItself)
+	s.add(state.Ingress, priorityPrivateAllow, s.spare(), dst+" && "+s.friends(cidr))
+	s.add(state.Ingress, priorityPrivateAllow, db.ACLActionAllowRelated, dst+" && "+fromItself)
 	s.add(state.Ingress, priorityOwnNode, db.ACLActionAllowRelated, dst+" && "+ownNode)
 }
 
@@ -87,8 +88,17 @@ func (s *switchACLs) friends(cidr netip.Prefix) string {
 
 func (s *switchACLs) eastWest(cidr netip.Prefix) {
 	match := ipMatch(cidr.Addr(), "src", cidr) + " && " + ipMatch(cidr.Addr(), "dst", cidr)
-	s.add(state.Ingress, priorityEastWest, db.ACLActionAllowRelated, match)
-	s.add(state.Egress, priorityEastWest, db.ACLActionAllowRelated, match)
+	s.add(state.Ingress, priorityEastWest, s.spare(), match)
+	s.add(state.Egress, priorityEastWest, s.spare(), match)
+}
+
+// spare keeps the Subnet's weaker ACLs away from a packet. What comes behind the Subnet decides about it still: security groups of tier 1,
+// and the administrator's baseline.
+func (s *switchACLs) spare() string {
+	if s.view.Server().Tiers {
+		return db.ACLActionPass
+	}
+	return db.ACLActionAllowRelated
 }
 
 func (s *switchACLs) raw(i int, acl *state.SubnetACL) {

@@ -5,7 +5,7 @@ package v1
 type SubnetSecuritySpec struct {
 	// private drops packets to the Pods from everywhere but this Subnet, the
 	// nodes and allowSubnets. What the Pods begin themselves is answered. A
-	// NetworkPolicy or SecurityGroup that isolates a Pod decides first.
+	// NetworkPolicy, or a SecurityGroup of tier 0, decides first.
 	// Default: false.
 	//
 	// +optional
