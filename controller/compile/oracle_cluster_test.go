@@ -122,6 +122,7 @@ func difference(from, to *state.Store) []func() {
 		tableDifference(from.Pods, to.Pods), tableDifference(from.Namespaces, to.Namespaces), tableDifference(from.IPs, to.IPs),
 		tableDifference(from.Services, to.Services), tableDifference(from.EndpointSlices, to.EndpointSlices), tableDifference(from.Policies, to.Policies),
 		tableDifference(from.AdminPolicies, to.AdminPolicies), tableDifference(from.BaselinePolicies, to.BaselinePolicies), tableDifference(from.ClusterPolicies, to.ClusterPolicies),
+		tableDifference(from.SecurityGroups, to.SecurityGroups),
 	)
 }
 

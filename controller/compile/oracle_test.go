@@ -29,46 +29,9 @@ import (
 // in place of a change.
 const (
 	perRun     = 20000
-	perCluster = 600
+	perCluster = 300
 	changes    = 5
 )
-
-// oracleKinds are the kinds of policies that are compared, as sizes of clusters, and the objects that enforce them.
-type oracleKinds struct {
-	compared verdict.Size
-	enforced func(*verdict.Cluster) []object
-}
-
-// networkPolicies are what every OVN enforces.
-var networkPolicies = oracleKinds{
-	verdict.Size{Namespaces: 3, Nodes: maxNodes, Pods: 12, NetworkPolicies: 12, Rules: 3, Peers: 3, Ports: 3},
-	func(c *verdict.Cluster) (objects []object) {
-		for _, p := range c.NetworkPolicies {
-			objects = append(objects, func(s *state.Store) { put(s.Policies, p.Namespace+"/"+p.Name, feed.NetworkPolicy(p)) })
-		}
-		return objects
-	},
-}
-
-// allPolicies are what OVN enforces that has tiers.
-var allPolicies = oracleKinds{
-	verdict.Size{
-		Namespaces: 3, Nodes: maxNodes, Pods: 10, NetworkPolicies: 7, AdminNetworkPolicies: 3, ClusterNetworkPolicies: 4, Baseline: true, Rules: 3, Peers: 3, Ports: 3,
-	},
-	func(c *verdict.Cluster) []object {
-		objects := networkPolicies.enforced(c)
-		for _, p := range c.AdminNetworkPolicies {
-			objects = append(objects, func(s *state.Store) { put(s.AdminPolicies, p.Name, feed.AdminNetworkPolicy(p)) })
-		}
-		for _, p := range c.BaselineAdminNetworkPolicies {
-			objects = append(objects, func(s *state.Store) { put(s.BaselinePolicies, p.Name, feed.BaselineAdminNetworkPolicy(p)) })
-		}
-		for _, p := range c.ClusterNetworkPolicies {
-			objects = append(objects, func(s *state.Store) { put(s.ClusterPolicies, p.Name, feed.ClusterNetworkPolicy(p)) })
-		}
-		return objects
-	},
-}
 
 // seed is always the same, so that a run tells something of the change that it is for. HEDDLE_SEED is another one, or "new" for one
 // that nobody has tried: what that finds is printed as a case, with its number.
@@ -92,10 +55,15 @@ func seed(t *testing.T) uint64 {
 // printed as a case, to be kept in testdata/oracle.
 func TestPoliciesAgainstTheAPI(t *testing.T) {
 	t.Run("NetworkPolicy", func(t *testing.T) { newOracle(t, newNetwork(t), networkPolicies).run(t, perRun) })
-	t.Run("all kinds", func(t *testing.T) {
-		machine.UsePrograms(t, "../../dist/root")
-		newOracle(t, newNetwork(t), allPolicies).run(t, perRun)
-	})
+	for _, k := range []struct {
+		name string
+		oracleKinds
+	}{{"all kinds", allPolicies}, {"SecurityGroups beside all kinds", besides}, {"tiers of SecurityGroups", tiers}} {
+		t.Run(k.name, func(t *testing.T) {
+			machine.UsePrograms(t, "../../dist/root")
+			newOracle(t, newNetwork(t), k.oracleKinds).run(t, perRun)
+		})
+	}
 }
 
 // TestKeptCases compares every packet of the cases that were found once.
@@ -104,7 +72,7 @@ func TestKeptCases(t *testing.T) {
 		name     string
 		programs string
 		oracleKinds
-	}{{"NetworkPolicy", "", networkPolicies}, {"all kinds", "../../dist/root", allPolicies}} {
+	}{{"NetworkPolicy", "", networkPolicies}, {"all kinds", "../../dist/root", besides}} {
 		t.Run(kinds.name, func(t *testing.T) {
 			if kinds.programs != "" {
 				machine.UsePrograms(t, kinds.programs)
@@ -130,7 +98,8 @@ func (o *oracle) replay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o.compared.AdminNetworkPolicies == 0 && len(c.AdminNetworkPolicies)+len(c.BaselineAdminNetworkPolicies)+len(c.ClusterNetworkPolicies) > 0 {
+		if o.compared.AdminNetworkPolicies == 0 &&
+			len(c.AdminNetworkPolicies)+len(c.BaselineAdminNetworkPolicies)+len(c.ClusterNetworkPolicies)+len(c.SecurityGroups)+len(c.Subnets) > 0 {
 			continue
 		}
 		o.restart(c)
@@ -324,7 +293,7 @@ func exampleOf(family corev1.IPFamily) netip.Addr {
 func protocolOf(q question, port int32) string {
 	switch {
 	case q.Protocol != verdict.ICMP:
-		return fmt.Sprintf("%s.dst == %d", strings.ToLower(string(q.Protocol)), port)
+		return fmt.Sprintf("%s.dst == %d && %[1]s.src == %[3]d", strings.ToLower(string(q.Protocol)), port, verdict.SourcePort)
 	case q.Family == corev1.IPv4Protocol:
 		return "icmp4.type == 8"
 	}

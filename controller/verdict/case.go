@@ -11,6 +11,8 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 	"sigs.k8s.io/yaml"
+
+	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
 // Format prints a case to be kept: the comment, then the cluster as the section NAME.yaml of a txtar file.
@@ -39,6 +41,9 @@ func document(object any) (string, error) {
 	if err := yaml.Unmarshal(text, &fields); err != nil {
 		return "", err
 	}
+	if kind := fields["kind"]; kind == "SecurityGroup" || kind == "Subnet" {
+		delete(fields, "status")
+	}
 	if status, ok := fields["status"].(map[string]any); ok {
 		for _, key := range []string{"conditions", "daemonEndpoints", "nodeInfo"} {
 			delete(status, key)
@@ -60,7 +65,9 @@ func (c *Cluster) objects() []any {
 	all = appendAs(all, c.NetworkPolicies, networkingv1.SchemeGroupVersion.String(), "NetworkPolicy", func(o *networkingv1.NetworkPolicy) *metav1.TypeMeta { return &o.TypeMeta })
 	all = appendAs(all, c.AdminNetworkPolicies, v1alpha1.GroupVersion.String(), "AdminNetworkPolicy", func(o *v1alpha1.AdminNetworkPolicy) *metav1.TypeMeta { return &o.TypeMeta })
 	all = appendAs(all, c.BaselineAdminNetworkPolicies, v1alpha1.GroupVersion.String(), "BaselineAdminNetworkPolicy", func(o *v1alpha1.BaselineAdminNetworkPolicy) *metav1.TypeMeta { return &o.TypeMeta })
-	return appendAs(all, c.ClusterNetworkPolicies, v1alpha2.GroupVersion.String(), "ClusterNetworkPolicy", func(o *v1alpha2.ClusterNetworkPolicy) *metav1.TypeMeta { return &o.TypeMeta })
+	all = appendAs(all, c.ClusterNetworkPolicies, v1alpha2.GroupVersion.String(), "ClusterNetworkPolicy", func(o *v1alpha2.ClusterNetworkPolicy) *metav1.TypeMeta { return &o.TypeMeta })
+	all = appendAs(all, c.SecurityGroups, v1.GroupVersion.String(), "SecurityGroup", func(o *v1.SecurityGroup) *metav1.TypeMeta { return &o.TypeMeta })
+	return appendAs(all, c.Subnets, v1.GroupVersion.String(), "Subnet", func(o *v1.Subnet) *metav1.TypeMeta { return &o.TypeMeta })
 }
 
 func appendAs[T interface{ DeepCopy() T }](all []any, list []T, version, kind string, meta func(T) *metav1.TypeMeta) []any {
@@ -104,6 +111,10 @@ func (c *Cluster) add(kind string, document []byte) error {
 		return add(&c.BaselineAdminNetworkPolicies, document)
 	case "ClusterNetworkPolicy":
 		return add(&c.ClusterNetworkPolicies, document)
+	case "SecurityGroup":
+		return add(&c.SecurityGroups, document)
+	case "Subnet":
+		return add(&c.Subnets, document)
 	}
 	return fmt.Errorf("a Cluster has no such kind")
 }

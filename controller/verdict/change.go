@@ -15,10 +15,13 @@ func Change(r *rand.Rand, size Size, c *Cluster) *Cluster {
 	g := &generator{Rand: r, size: size, c: c.clone()}
 	g.chooseCIDRs()
 	happenings := []func(){g.relabelPod, g.relabelPod, g.relabelNamespace, g.relabelNamespace, g.removePod, g.replacePod, g.addPod, g.finishPod, g.moveNode}
-	for range 1 + r.IntN(3) {
-		if g.in(2) {
+	for range 2 + r.IntN(4) {
+		switch {
+		case g.in(2):
 			g.changePolicies()
-		} else {
+		case g.in(3) && (size.SecurityGroups > 0 || size.Subnets):
+			g.changeSecurity()
+		default:
 			one(r, happenings)()
 		}
 	}
@@ -100,6 +103,20 @@ func (g *generator) moveNode() {
 		name := g.c.Nodes[i].Name
 		g.c.Nodes[i] = g.node(i + len(g.c.Nodes)*g.IntN(2))
 		g.c.Nodes[i].Name = name
+	}
+}
+
+// changeSecurity binds a Pod to other security groups, or replaces the Subnets' or the groups' rules.
+func (g *generator) changeSecurity() {
+	i := index(g, g.c.Pods)
+	switch n := g.IntN(4); {
+	case n == 0:
+		g.c.Subnets = g.securedSubnets()
+	case n == 1 && g.size.SecurityGroups > 0:
+		g.c.SecurityGroups = nil
+		g.securityGroups()
+	case i >= 0:
+		g.c.Pods[i].Annotations = g.bindings()
 	}
 }
 

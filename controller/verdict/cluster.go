@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
+
+	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
 // Cluster is what the API server holds of a cluster, as far as policies see it.
@@ -23,6 +25,8 @@ type Cluster struct {
 	AdminNetworkPolicies         []*v1alpha1.AdminNetworkPolicy
 	BaselineAdminNetworkPolicies []*v1alpha1.BaselineAdminNetworkPolicy
 	ClusterNetworkPolicies       []*v1alpha2.ClusterNetworkPolicy
+	SecurityGroups               []*v1.SecurityGroup
+	Subnets                      []*v1.Subnet // those that say who reaches their Pods
 }
 
 // Peer is one end of a packet: a Pod by its key namespace/name, a Node by its name, or whoever has an address. A Node may

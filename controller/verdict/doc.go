@@ -2,7 +2,7 @@
 // promise?", for tests of what compilers and nodes make of it. It is test-only by purpose; nothing that is shipped imports it.
 //
 // It is written from the text of the API (the documentation of k8s.io/api/networking/v1 and of sigs.k8s.io/network-policy-api,
-// v1alpha1 and v1alpha2), not from Heddle's compilers, and shares no code with them: it imports the API's types, label
+// v1alpha1 and v1alpha2; for SecurityGroup and Subnet docs/security-groups.md and docs/subnets.md), not from Heddle's compilers, and shares no code with them: it imports the API's types, label
 // selectors and netip. Keep it so. It looks at one packet at a time, in the order of the text, and is slow and simple.
 //
 //	cluster.go                     objects, packets, and the ends of a packet
@@ -10,10 +10,11 @@
 //	networkpolicy.go               NetworkPolicy
 //	tier.go                        what the cluster-wide kinds have in common
 //	adminnetworkpolicy.go, baselineadminnetworkpolicy.go, clusternetworkpolicy.go
+//	securitygroup.go, subnet.go    SecurityGroup; private, allowSubnets and allowEWTraffic of a Subnet
 //	selector.go                    selectors, ranges, named ports
 //	check.go                       what cannot be judged: domainNames, and what cannot be read
 //	table.go                       who reaches whom, printed, and the differences of two such tables
-//	generate.go, change.go         random clusters, and what happens in them
+//	generate*.go, change.go        random clusters, and what happens in them
 //	shrink.go                      smaller ones that still show a disagreement
 //	case.go                        a cluster as YAML in a txtar file, and back
 //
@@ -43,5 +44,9 @@
 //   - A port without a field that we know fails closed like such a peer, and so does a protocol without one ("tcp: {}", which the API
 //     server refuses); a subject without one selects nobody.
 //   - "Deny all" means all: the rule's other peers and its ports do not matter.
+//   - A SecurityGroup that does not exist is one of tier 0 for the Pods that name it, and nobody for the rules that do. Tier 1 and the Baseline
+//     tier have no order; generated clusters have one of them.
+//   - What a private Subnet lets in, or allowEWTraffic, is left to what comes behind: SecurityGroups of tier 1 and the Baseline tier. Raw acls
+//     of a Subnet are not evaluated.
 //   - A selector or range that cannot be read selects nothing. Check tells of it.
 package verdict

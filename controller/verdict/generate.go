@@ -18,6 +18,8 @@ type Size struct {
 	AdminNetworkPolicies   int
 	ClusterNetworkPolicies int
 	Baseline               bool // a BaselineAdminNetworkPolicy, too
+	SecurityGroups         int
+	Subnets                bool // that are private
 
 	Rules, Peers, Ports int // of one policy, rule, rule
 }
@@ -91,6 +93,10 @@ func Generate(r *rand.Rand, size Size) *Cluster {
 	}
 	g.chooseCIDRs()
 	g.policies()
+	if size.SecurityGroups > 0 {
+		g.securityGroups()
+	}
+	g.c.Subnets = g.securedSubnets()
 	return g.c
 }
 
@@ -141,7 +147,7 @@ const firstPod = 10
 func (g *generator) pod(i int) *corev1.Pod {
 	node := one(g.Rand, g.c.Nodes)
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-		Namespace: one(g.Rand, g.c.Namespaces).Name, Name: fmt.Sprintf("p%d", i/2), Labels: g.labels(podLabels),
+		Namespace: one(g.Rand, g.c.Namespaces).Name, Name: fmt.Sprintf("p%d", i/2), Labels: g.labels(podLabels), Annotations: g.bindings(),
 	}}
 	if g.c.pod(pod.Namespace+"/"+pod.Name) != nil {
 		pod.Name += "b"

@@ -70,7 +70,7 @@ func (g *generator) networkPolicy(i int) *networkingv1.NetworkPolicy {
 
 func (g *generator) networkPolicyPeer() networkingv1.NetworkPolicyPeer {
 	namespaces, pods := g.namespaces(), g.selector(podLabels)
-	switch g.IntN(4) {
+	switch g.IntN(5) {
 	case 0:
 		return networkingv1.NetworkPolicyPeer{PodSelector: &pods}
 	case 1:
@@ -251,7 +251,7 @@ func (g *generator) clusterProtocols(named bool) []v1alpha2.ClusterNetworkPolicy
 		}
 		first, last := g.portRange()
 		port := one(g.Rand, []*v1alpha2.Port{{Number: first}, {Range: &v1alpha2.PortRange{Start: first, End: last}}, {Range: &v1alpha2.PortRange{Start: 1, End: allPorts}}})
-		if g.in(40) {
+		if g.in(15) {
 			port = nil // a field of a version to come
 		}
 		switch one(g.Rand, protocols) {

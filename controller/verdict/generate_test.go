@@ -15,6 +15,7 @@ import (
 
 var large = verdict.Size{
 	Namespaces: 3, Nodes: 3, Pods: 10, NetworkPolicies: 8, AdminNetworkPolicies: 3, ClusterNetworkPolicies: 3, Baseline: true, Rules: 3, Peers: 3, Ports: 3,
+	SecurityGroups: 4, Subnets: true,
 }
 
 func generate(seed uint64) *verdict.Cluster {
@@ -107,7 +108,10 @@ func TestGeneratedClustersSayEnough(t *testing.T) {
 	if share := float64(allowed) / float64(total); share < 0.3 || share > 0.9 {
 		t.Errorf("%d of %d are allowed", allowed, total)
 	}
-	for _, kind := range []string{"NetworkPolicy", "AdminNetworkPolicy", "ClusterNetworkPolicy", "BaselineAdminNetworkPolicy"} {
+	if decided["Subnet false"] < 15 {
+		t.Errorf("private Subnets: %d decisions", decided["Subnet false"])
+	}
+	for _, kind := range []string{"NetworkPolicy", "AdminNetworkPolicy", "ClusterNetworkPolicy", "BaselineAdminNetworkPolicy", "SecurityGroup"} {
 		for _, way := range []string{" true", " false"} {
 			if decided[kind+way] < 15 {
 				t.Errorf("%s: %d decisions", kind+way, decided[kind+way])
@@ -117,6 +121,7 @@ func TestGeneratedClustersSayEnough(t *testing.T) {
 	for _, word := range []string{
 		"operator: In\n", "operator: NotIn\n", "operator: Exists\n", "operator: DoesNotExist\n", "except:", "endPort:", "port: web", "namedPort:", "destinationNamedPort:",
 		"hostNetwork: true", "phase: Succeeded", "podSelector: {}", "- {}", "tier: Baseline", "nodes:", "networks:", "protocol: SCTP", "action: Pass",
+		"port: rare", "name: rare", "tcp: {}", "private: true", "allowSubnets:", "allowSameGroupTraffic: true", "remoteSecurityGroup: missing", "localAddress:", "sourcePortRangeMin:", "policy: pass",
 	} {
 		if strings.Count(text.String(), word) < 5 {
 			t.Errorf("%q hardly occurs", word)

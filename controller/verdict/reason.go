@@ -41,7 +41,19 @@ func (c *Cluster) decide(t *traffic) Decision {
 	if d, final := c.orderedTier(c.adminTier(t.direction), t); final {
 		return d
 	}
-	if d, final := c.networkPolicyTier(t); final {
+	d, final, passed := c.securityTier0(t)
+	if final {
+		return d
+	}
+	if !passed {
+		if d, final := c.networkPolicyTier(t); final {
+			return d
+		}
+		if d, final := c.privateSubnet(t); final {
+			return d
+		}
+	}
+	if d, final := c.securityTier1(t); final {
 		return d
 	}
 	if d, final := c.orderedTier(c.baselineTier(t.direction), t); final {

@@ -38,6 +38,7 @@ func (c *Cluster) clone() *Cluster {
 		Namespaces: clones(c.Namespaces), Pods: clones(c.Pods), Nodes: clones(c.Nodes),
 		NetworkPolicies: clones(c.NetworkPolicies), AdminNetworkPolicies: clones(c.AdminNetworkPolicies),
 		BaselineAdminNetworkPolicies: clones(c.BaselineAdminNetworkPolicies), ClusterNetworkPolicies: clones(c.ClusterNetworkPolicies),
+		SecurityGroups: clones(c.SecurityGroups), Subnets: clones(c.Subnets),
 	}
 }
 
