@@ -229,13 +229,13 @@ func (g *generator) selector(choices map[string][]string) metav1.LabelSelector {
 	var s metav1.LabelSelector
 	keys := keysOf(choices)
 	switch g.IntN(8) {
-	case 0, 1: // selects everything
-	case 2, 3, 4:
+	case 0: // selects everything
+	case 1, 2:
 		key := one(g.Rand, keys)
 		s.MatchLabels = map[string]string{key: one(g.Rand, choices[key])}
-	case 5:
+	case 3:
 		s.MatchLabels = g.labels(choices)
-	case 6: // several conditions on one key
+	case 4, 5: // several conditions on one key
 		key := one(g.Rand, keys)
 		for range 2 + g.IntN(2) {
 			s.MatchExpressions = append(s.MatchExpressions, g.expression(key, choices[key]))
