@@ -16,7 +16,7 @@ func (g *generator) policies() {
 	priorities := g.Perm(6)
 	priority := func(i int) int32 { return []int32{0, 1, 2, 500, 999, 1000}[priorities[i%6]] }
 	nps := g.upTo(g.size.NetworkPolicies)
-	if (g.size.ClusterNetworkPolicies > 0 || g.size.Baseline) && g.in(3) { // else the baseline tier is hardly asked
+	if (g.size.ClusterNetworkPolicies > 0 || g.size.Baseline) && g.in(2) { // else the baseline tier is hardly asked
 		nps = 0
 	}
 	for i := range nps {
@@ -29,7 +29,7 @@ func (g *generator) policies() {
 	for i := range g.upTo(min(g.size.ClusterNetworkPolicies, 6-anps)) {
 		g.c.ClusterNetworkPolicies = append(g.c.ClusterNetworkPolicies, g.clusterNetworkPolicy(fmt.Sprintf("cnp%d", i), priority(anps+i)))
 	}
-	if g.size.Baseline && g.in(2) {
+	if g.size.Baseline && !g.in(4) {
 		g.c.BaselineAdminNetworkPolicies = append(g.c.BaselineAdminNetworkPolicies, g.baseline())
 	}
 }
