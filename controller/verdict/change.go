@@ -76,7 +76,9 @@ func (g *generator) addPod() {
 		n := g.unused()
 		pod := g.pod(n)
 		pod.Name = fmt.Sprintf("late%d", n)
-		g.c.Pods = append(g.c.Pods, pod)
+		if g.c.pod(pod.Namespace+"/"+pod.Name) == nil { // one in the host network holds no number
+			g.c.Pods = append(g.c.Pods, pod)
+		}
 	}
 }
 
