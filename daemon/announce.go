@@ -83,7 +83,7 @@ func (d *daemon) tellAssigned(ctx context.Context) error {
 
 // eventOf says on the Service which node answers, in the words of MetalLB.
 func (k *kube) eventOf(ctx context.Context, node string, a assignment) error {
-	event := eventAbout("Service", a.service.Namespace, a.service.Name, string(a.service.UID), node)
+	event := eventAbout("Service", a.service.Namespace, a.service.Name, a.service.UID, node)
 	event.Type, event.Reason, event.Message = corev1.EventTypeNormal, "nodeAssigned", fmt.Sprintf("announcing %s from node %q", a.addr, node)
 	return k.postEvent(ctx, event)
 }

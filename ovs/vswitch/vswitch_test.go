@@ -158,7 +158,7 @@ func TestQdiscs(t *testing.T) {
 	if after := versions(s); after != before {
 		t.Errorf("was written again:\n%s\n%s", before, after)
 	}
-	all, err := c.Interfaces(t.Context(), func(i *Interface) bool { return true })
+	all, err := c.Interfaces(t.Context(), func(*Interface) bool { return true })
 	must(err)
 	must(c.DelPorts(t.Context(), all))
 	must(c.ForgetQdiscs(t.Context()))
