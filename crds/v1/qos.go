@@ -12,6 +12,8 @@ import (
 // leaves it to what is less specific; 0 asks for the absence of a limit.
 //
 // Ingress is what comes to the Pod, egress what it sends. Latency, jitter and loss are done to what it sends.
+//
+// +kubebuilder:object:generate=false
 type QoS struct {
 	IngressRate, EgressRate   *float64 // Mbit/s, of whole packets (Ethernet)
 	IngressBurst, EgressBurst *float64 // Mbit
