@@ -243,8 +243,10 @@ func TestLaterAnnotations(t *testing.T) {
 	r.start()
 	r.readySubnet("ovn-default")
 	r.create(pod("default", "slow", "n1", map[string]string{
-		"ovn.kubernetes.io/ingress_rate": "10", "ovn.kubernetes.io/mirror": "false", "ovn.kubernetes.io/ip_pool": "p1",
+		"ovn.kubernetes.io/layer2_forward": "true", "ovn.kubernetes.io/mirror": "false", "ovn.kubernetes.io/ip_pool": "p1",
+		"ovn.kubernetes.io/ingress_rate": "10M", "ovn.kubernetes.io/egress_rate": "10",
 	}))
 	r.allocated("default", "slow")
-	r.event("slow", "not supported yet, without effect: annotation ovn.kubernetes.io/ingress_rate, ovn.kubernetes.io/ip_pool")
+	r.event("slow", "not supported yet, without effect: annotation ovn.kubernetes.io/ip_pool, ovn.kubernetes.io/layer2_forward")
+	r.event("slow", `without effect: annotation ovn.kubernetes.io/ingress_rate: "10M" is not a number of Mbit/s, such as 10`)
 }
