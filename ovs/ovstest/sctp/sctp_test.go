@@ -2,6 +2,7 @@ package sctp
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"testing"
@@ -27,6 +28,27 @@ func TestAsk(t *testing.T) {
 		if got, err := Ask(netip.Addr{}, closed, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s says %q, %v", closed, got, err)
 		}
+	}
+}
+
+// TestAskAgain: the first INIT is lost.
+func TestAskAgain(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root for raw sockets")
+	}
+	at := netip.MustParseAddrPort("127.0.0.1:82")
+	c, err := net.ListenPacket(network(at.Addr()), at.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		var buf [1500]byte
+		_, _, _ = c.ReadFrom(buf[:])
+		answer(c, at)
+	}()
+	if got, err := Ask(netip.Addr{}, at, 10*time.Second); err != nil || got != at.String()+" "+at.Addr().String() {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
@@ -45,7 +46,8 @@ func answer(c net.PacketConn, at netip.AddrPort) {
 }
 
 // Ask sends an INIT from a new port, from any address if source is invalid, and returns what the INIT ACK carries. It must come from
-// where the INIT went, with right ports, tag and checksum; else Ask returns an error, at the latest after the limit.
+// where the INIT went, with right ports, tag and checksum; else Ask returns an error, at the latest after the limit. An INIT that is not
+// answered is sent again (RFC 9260, section 5.1, T1-init).
 func Ask(source netip.Addr, to netip.AddrPort, limit time.Duration) (string, error) {
 	own := ""
 	if source.IsValid() {
@@ -56,15 +58,24 @@ func Ask(source netip.Addr, to netip.AddrPort, limit time.Duration) (string, err
 		return "", err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(limit)); err != nil {
-		return "", err
-	}
 	p := packet{from: uint16(1024 + rand.IntN(60000)), to: to.Port(), chunk: chunkInit, initiate: rand.Uint32()}
-	if _, err := c.WriteTo(p.marshal(), &net.IPAddr{IP: to.Addr().AsSlice()}); err != nil {
-		return "", err
+	end := time.Now().Add(limit)
+	for rto := rtoInitial; ; rto *= 2 {
+		if _, err := c.WriteTo(p.marshal(), &net.IPAddr{IP: to.Addr().AsSlice()}); err != nil {
+			return "", err
+		}
+		if err := c.SetReadDeadline(time.Now().Add(min(rto, time.Until(end)))); err != nil {
+			return "", err
+		}
+		cookie, err := p.awaitAck(c, to)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().After(end) {
+			return cookie, err
+		}
 	}
-	return p.awaitAck(c, to)
 }
+
+// rtoInitial is RTO.Initial of RFC 9260, section 16.
+const rtoInitial = time.Second
 
 // awaitAck reads until the answer is there; a raw socket gets other packets too.
 func (p packet) awaitAck(c net.PacketConn, to netip.AddrPort) (string, error) {
