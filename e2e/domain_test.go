@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -65,7 +66,8 @@ func TestDomainNames(t *testing.T) {
 	for _, node := range nodes {
 		// What the datapath does with the packets of these attempts outlives the new flows for as long as the revalidators need
 		// (docs/decisions/0015-domain-names.md).
-		e.run(t, node, "ovs-appctl", "revalidator/purge")
+		pod := e.kubectl(t, "-n", "kube-system", "get", "pods", "-o", "name", "-l", "app.kubernetes.io/component=ovs", "--field-selector", "spec.nodeName="+node)
+		e.kubectl(t, "-n", "kube-system", "exec", strings.TrimSpace(pod), "-c", "ovs-vswitchd", "--", "ovs-appctl", "revalidator/purge")
 	}
 	for _, p := range clients {
 		e.podAsker(t, p).connectsByName(t, e.dnsServers(t)[0], "web.domains.svc.cluster.local.", addresses(server))
