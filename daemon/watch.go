@@ -202,13 +202,6 @@ func trimMeta(m metav1.ObjectMeta) metav1.ObjectMeta {
 // namespaceSource watches the metadata of Namespaces, for what they ask of their Pods' traffic.
 func (k *kube) namespaceSource(t *tables, reshape signal) *source[*metav1.PartialObjectMetadata] {
 	namespaces := k.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces"))
-	set := func(key string, q v1.QoS) {
-		old, _ := t.namespaces.Get(key)
-		t.namespaces.Put(key, q)
-		if !old.Equal(q) {
-			reshape.set()
-		}
-	}
 	return &source[*metav1.PartialObjectMetadata]{
 		example: &metav1.PartialObjectMetadata{},
 		lw: listWatch(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -220,8 +213,12 @@ func (k *kube) namespaceSource(t *tables, reshape signal) *source[*metav1.Partia
 			return &metav1.PartialObjectMetadata{ObjectMeta: trimMeta(m.ObjectMeta)}
 		},
 		put: func(key string, m *metav1.PartialObjectMetadata) {
+			old, _ := t.namespaces.Get(key)
 			q, _ := v1.ParseQoS(m.Annotations)
-			set(key, q)
+			t.namespaces.Put(key, q)
+			if !old.Equal(q) {
+				reshape.set()
+			}
 		},
 		remove: t.namespaces.Delete,
 	}

@@ -9,8 +9,10 @@
 //
 // netns goes on while ovsdb and ovn-installed run. Nothing polls or sleeps, and no process is started.
 //
+// What annotations ask of a Pod's traffic is set within ADD, and by Reshape when it changes (shape.go, and package shape).
+//
 // It owns the veths named by HostName and the OVS interfaces that carry external_ids:container_id. These two are all its
-// state: a fresh process reads from them what each container has. It may import ovs/vswitch, cni/api and the API constants of
+// state: a fresh process reads from them what each container has. It may import ovs/vswitch, daemon/shape, cni/api and the API constants of
 // crds/v1; it knows nothing of Kubernetes clients, sockets or the CNI environment. Kernel calls are made in the network
 // namespace of the process.
 //

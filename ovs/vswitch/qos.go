@@ -67,21 +67,7 @@ func (c *Client) LeaveQdiscs(ctx context.Context, ifaces []*Interface) error {
 
 // ForgetQdiscs removes the row that LeaveQdiscs and AddPort have made, once no port of ours is left.
 func (c *Client) ForgetQdiscs(ctx context.Context) error {
-	err := c.commit(ctx, func(ctx context.Context) ([]ovsdb.Operation, error) {
-		rows, err := find(ctx, c, ourNoop)
-		if err != nil || len(rows) == 0 {
-			return nil, err
-		}
-		var ops []ovsdb.Operation
-		for _, row := range rows {
-			op, err := c.db.Where(row).Delete()
-			if err != nil {
-				return nil, err
-			}
-			ops = append(ops, op...)
-		}
-		return ops, nil
-	})
+	err := c.commit(ctx, func(context.Context) ([]ovsdb.Operation, error) { return c.db.WhereCache(ourNoop).Delete() })
 	if err != nil {
 		return fmt.Errorf("remove the QoS row: %w", err)
 	}
