@@ -21,11 +21,12 @@ import (
 )
 
 // TestTransactionsPerPod counts what the daemon sends to the Open_vSwitch database: one transaction for an ADD, one for a
-// DEL, none for CHECK, STATUS and a DEL of nothing.
+// DEL, none for CHECK, STATUS and a DEL of nothing. The first Pod of a node costs one more, for the QoS row that all ports share.
 func TestTransactionsPerPod(t *testing.T) {
 	n := node.Start(t, node.Options{})
 	count := countTransactions(t, n)
 	r := newRigOn(t, n)
+	r.pod("first", "10.16.0.9", "10.16.0.0/16", "10.16.0.1", 9).must("ADD")
 	s := r.web(10)
 	for _, step := range []struct {
 		command string

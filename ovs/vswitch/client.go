@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -40,6 +41,8 @@ type Client struct {
 	changes hub
 	// installs wakes those who wait for ovn-controller.
 	installs hub
+	// making is held by who makes the row that ports share.
+	making sync.Mutex
 }
 
 // Connect dials the database and returns when its content is in the cache. It retries until ctx is done; from then on the

@@ -54,22 +54,21 @@ func (c *Client) addPort(ctx context.Context, p Port) ([]ovsdb.Operation, error)
 		return nil, err
 	}
 	var qos *string
-	var insert []ovsdb.Operation
 	if p.OwnQdiscs {
-		id, ops, err := c.noop(ctx)
+		id, err := c.noop(ctx)
 		if err != nil {
 			return nil, err
 		}
-		qos, insert = &id, ops
+		qos = &id
 	}
-	id, ops, err := c.insertPort(p, qos, 0)
+	id, insert, err := c.insertPort(p, qos, 0)
 	if err != nil {
 		return nil, err
 	}
 	attach, err := c.db.Where(bridge).Mutate(bridge, model.Mutation{
 		Field: &bridge.Ports, Mutator: ovsdb.MutateOperationInsert, Value: []string{id},
 	})
-	return slices.Concat(remove, insert, ops, attach), err
+	return slices.Concat(remove, insert, attach), err
 }
 
 // insertPort returns the id by which the same transaction may refer to the new port; qos is its row of that table, if any, and n tells several

@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,18 +22,30 @@ type qosRow struct {
 
 func ourNoop(q *qosRow) bool { return q.Type == typeNoop && q.ExternalIDs[KeyVendor] == Vendor }
 
-// noop returns the row's UUID, or a name for it within the transaction with what makes it.
-func (c *Client) noop(ctx context.Context) (string, []ovsdb.Operation, error) {
-	rows, err := find(ctx, c, ourNoop)
-	if err != nil {
-		return "", nil, err
+// noop returns the row's UUID. The first one to ask makes it, in a transaction of its own, before others are let in: ports that come at once
+// share it.
+func (c *Client) noop(ctx context.Context) (string, error) {
+	c.making.Lock()
+	defer c.making.Unlock()
+	for made := false; ; made = true {
+		rows, err := find(ctx, c, ourNoop)
+		switch {
+		case err != nil:
+			return "", err
+		case len(rows) > 0:
+			return rows[0].UUID, nil
+		case made:
+			return "", errors.New("the QoS row that was made is gone")
+		}
+		if err := c.commit(ctx, func(context.Context) ([]ovsdb.Operation, error) {
+			return c.db.Create(&qosRow{Type: typeNoop, ExternalIDs: map[string]string{KeyVendor: Vendor}})
+		}); err != nil {
+			return "", err
+		}
+		if err := c.Sync(ctx); err != nil {
+			return "", err
+		}
 	}
-	if len(rows) > 0 {
-		return rows[0].UUID, nil, nil
-	}
-	row := &qosRow{UUID: "noop", Type: typeNoop, ExternalIDs: map[string]string{KeyVendor: Vendor}}
-	ops, err := c.db.Create(row)
-	return row.UUID, ops, err
 }
 
 // LeaveQdiscs has ovs-vswitchd leave the qdiscs of these interfaces' ports alone, in one transaction, or none where it does already.
@@ -44,10 +57,11 @@ func (c *Client) LeaveQdiscs(ctx context.Context, ifaces []*Interface) error {
 		if err != nil || len(ports) == 0 {
 			return nil, err
 		}
-		id, ops, err := c.noop(ctx)
+		id, err := c.noop(ctx)
 		if err != nil {
 			return nil, err
 		}
+		var ops []ovsdb.Operation
 		for _, p := range ports {
 			next := *p
 			next.QoS = &id

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/heddle-net/heddle/ovs/ovstest"
 )
 
@@ -432,5 +434,22 @@ func TestConnectWaitsForTheServer(t *testing.T) {
 	_, err := Connect(ctx, Config{Endpoint: "unix:" + filepath.Join(t.TempDir(), "nobody")})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestQdiscsAtOnce: ports that come at once share one row, too.
+func TestQdiscsAtOnce(t *testing.T) {
+	_, c := start(t, schema)
+	var group errgroup.Group
+	for n := range 20 {
+		group.Go(func() error {
+			return c.AddPort(t.Context(), Port{Bridge: "br-int", Name: fmt.Sprint("p", n), OwnQdiscs: true})
+		})
+	}
+	if err := errors.Join(group.Wait(), c.Sync(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := find(t.Context(), c, ourNoop); err != nil || len(rows) != 1 {
+		t.Errorf("%d rows, %v", len(rows), err)
 	}
 }
