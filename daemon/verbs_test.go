@@ -299,7 +299,7 @@ func TestCheck(t *testing.T) {
 	}
 	t.Run("another bridge", func(t *testing.T) {
 		r.in(t)
-		r.VSCtl("--no-wait", "add-br", "br-other", "--", "set", "Bridge", "br-other", "datapath_type=netdev")
+		r.VSCtl("--no-wait", "add-br", "br-other", "--", "set", "Bridge", "br-other", "datapath_type="+node.Datapath())
 		uuid := r.VSCtl("get", "Port", host, "_uuid")
 		r.VSCtl("--no-wait", "remove", "Bridge", "br-int", "ports", uuid, "--", "add", "Bridge", "br-other", "ports", uuid)
 		s.fails("CHECK", 101, "port "+host+` is on bridge "br-other", not on br-int`)

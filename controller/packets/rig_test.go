@@ -42,6 +42,7 @@ type rig struct {
 	store *state.Store
 	conn  *nb.Conn
 	pods  map[string]*pod
+	nodes map[string]*node.Node
 }
 
 type pod struct {
@@ -73,6 +74,7 @@ spec: {subnet: join, v4IpAddress: 100.64.0.2, v6IpAddress: "fd00:100:64::2", mac
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{Node: node.Start(t, node.Options{}), t: t, pods: make(map[string]*pod)}
+	r.nodes = map[string]*node.Node{"n1": r.Node}
 	r.store = state.New(state.Config{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", JoinSubnet: "join"})
 	var err error
 	if r.conn, err = nb.Dial(t.Context(), nb.Config{Endpoints: []string{r.NB}, Log: logr.Discard()}); err != nil {
@@ -92,7 +94,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) join() {
 	r.VSCtl("add-port", "br-int", "ovn0", "--", "set", "Interface", "ovn0", "type=internal", `mac="0a:58:64:40:00:02"`, "external_ids:iface-id=node-n1")
 	r.t.Cleanup(func() { r.VSCtl("del-port", "br-int", "ovn0") }) // the next test in this namespace makes it again
-	r.MustExec("", "ethtool", "-K", "ovn0", "tx", "off")
+	r.FinishChecksums("", "ovn0")
 	r.MustExec("", "ip", "link", "set", "ovn0", "up")
 	r.MustExec("", "ip", "addr", "add", "100.64.0.2/16", "dev", "ovn0")
 	r.MustExec("", "ip", "addr", "add", "fd00:100:64::2/112", "dev", "ovn0", "nodad")
@@ -103,25 +105,31 @@ func (r *rig) join() {
 // pod makes a Pod with a label app, by its name, and its link.
 func (r *rig) pod(name string, host int) *pod {
 	r.t.Helper()
-	p := &pod{name: name, netns: r.NewNetNS(), addrs: []netip.Addr{
+	return r.podOn("n1", name, host)
+}
+
+func (r *rig) podOn(at, name string, host int) *pod {
+	r.t.Helper()
+	n := r.nodes[at]
+	p := &pod{name: name, netns: n.NewNetNS(), addrs: []netip.Addr{
 		netip.MustParseAddr(fmt.Sprintf("10.66.0.%d", host)), netip.MustParseAddr(fmt.Sprintf("fd00:10:66::%x", host)),
 	}}
 	r.pods[name] = p
 	mac, link := fmt.Sprintf("0a:58:0a:42:00:%02x", host), "h-"+name
-	r.MustExec("", "ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", p.netns)
-	r.t.Cleanup(func() { r.MustExec("", "ip", "link", "del", link) })
-	r.MustExec("", "ethtool", "-K", link, "tx", "off")
-	r.MustExec("", "ip", "link", "set", link, "up")
-	r.MustExec(p.netns, "ethtool", "-K", "eth0", "tx", "off")
-	r.MustExec(p.netns, "ip", "link", "set", "lo", "up")
-	r.MustExec(p.netns, "ip", "link", "set", "eth0", "up")
-	r.MustExec(p.netns, "ip", "addr", "add", p.addrs[0].String()+"/24", "dev", "eth0")
-	r.MustExec(p.netns, "ip", "addr", "add", p.addrs[1].String()+"/120", "dev", "eth0", "nodad")
-	r.MustExec(p.netns, "ip", "route", "add", "default", "via", "10.66.0.1")
-	r.MustExec(p.netns, "ip", "-6", "route", "add", "default", "via", "fd00:10:66::1")
-	r.VSCtl("add-port", "br-int", link, "--", "set", "Interface", link, "external_ids:iface-id="+name+".default", "external_ids:iface-id-ver="+name)
+	n.MustExec("", "ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", p.netns)
+	r.t.Cleanup(func() { n.MustExec("", "ip", "link", "del", link) })
+	n.FinishChecksums("", link)
+	n.MustExec("", "ip", "link", "set", link, "mtu", "1400", "up")
+	n.FinishChecksums(p.netns, "eth0")
+	n.MustExec(p.netns, "ip", "link", "set", "lo", "up")
+	n.MustExec(p.netns, "ip", "link", "set", "eth0", "mtu", "1400", "up")
+	n.MustExec(p.netns, "ip", "addr", "add", p.addrs[0].String()+"/24", "dev", "eth0")
+	n.MustExec(p.netns, "ip", "addr", "add", p.addrs[1].String()+"/120", "dev", "eth0", "nodad")
+	n.MustExec(p.netns, "ip", "route", "add", "default", "via", "10.66.0.1")
+	n.MustExec(p.netns, "ip", "-6", "route", "add", "default", "via", "fd00:10:66::1")
+	n.VSCtl("add-port", "br-int", link, "--", "set", "Interface", link, "external_ids:iface-id="+name+".default", "external_ids:iface-id-ver="+name)
 	r.put(fmt.Sprintf("kind: IP\nmetadata: {name: %s.default}\nspec: {subnet: blue, v4IpAddress: %s, v6IpAddress: %q, macAddress: %q}\n---\n"+
-		"kind: Pod\nmetadata: {namespace: default, name: %[1]s, uid: %[1]s, labels: {app: %[1]s}}\nspec: {nodeName: n1, containers: []}\n", name, p.addrs[0], p.addrs[1], mac))
+		"kind: Pod\nmetadata: {namespace: default, name: %[1]s, uid: %[1]s, labels: {app: %[1]s}}\nspec: {nodeName: %[5]s, containers: []}\n", name, p.addrs[0], p.addrs[1], mac, at))
 	return p
 }
 
@@ -223,4 +231,9 @@ func (r *rig) apply() {
 		r.t.Fatalf("%v\n%s", err, txn)
 	}
 	r.NBCtl("--wait=hv", "--timeout=120", "sync")
+	for _, n := range r.nodes {
+		// Packets pass by flows of the datapath that came of older OpenFlow flows until these have been looked through. One pass may be under way.
+		n.AppCtl("revalidator/wait")
+		n.AppCtl("revalidator/wait")
+	}
 }

@@ -1,16 +1,20 @@
 package host
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/heddle-net/heddle/ovs/ovstest/node"
+)
 
 // connectPods puts a router with Pods behind it on br-int, in the place of OVN.
 func (r *rig) connectPods() (pods string) {
 	r.t.Helper()
 	pods = r.node.NewNetNS()
 	r.lines("", "ip link add pods0 type veth peer name router netns "+pods+`
-		ethtool -K pods0 tx off
 		ip link set pods0 up`)
+	r.node.FinishChecksums("", "pods0")
+	r.node.FinishChecksums(pods, "router")
 	r.lines(pods, `
-		ethtool -K router tx off
 		ip link set lo up
 		ip link set router up
 		ip addr add 100.64.0.1/16 dev router
@@ -29,7 +33,7 @@ func (r *rig) connectPods() (pods string) {
 
 // TestPackets asks who is seen as the sender, in both families.
 func TestPackets(t *testing.T) {
-	r := newRig(t, DatapathNetdev)
+	r := newRig(t, Datapath(node.Datapath()))
 	in := dualInput()
 	in.Subnets = append(in.Subnets, Subnet{Name: "elsewhere", CIDR: "10.18.0.0/24,fd00:10:18::/112"})
 	h, _ := r.start(&in)

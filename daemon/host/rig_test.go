@@ -54,8 +54,8 @@ func newRig(t *testing.T, datapath Datapath) *rig {
 		ip addr add 192.0.2.1/24 dev eth0
 		ip addr add 2001:db8:1::1/64 dev eth0 nodad
 		ip link set eth0 up`)
+	n.FinishChecksums(r.outside, "up0")
 	r.lines(r.outside, `
-		ethtool -K up0 tx off
 		ip addr add 192.0.2.254/24 dev up0
 		ip addr add 192.0.2.2/24 dev up0
 		ip addr add 198.51.100.10/32 dev lo

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/heddle-net/heddle/ovs/ovstest/node"
 )
 
 // serve answers on an address with that address and the client's, and stops with the test.
@@ -170,7 +172,7 @@ func newServiceRig(t *testing.T) (r *rig, h *Host, stop func(), pods string) {
 }
 
 func newServiceRigOf(t *testing.T, input Input) (r *rig, h *Host, stop func(), pods string) {
-	r = newRig(t, DatapathNetdev)
+	r = newRig(t, Datapath(node.Datapath()))
 	h, stop = r.start(&input)
 	r.untilReady(h)
 	pods = r.connectPods()

@@ -90,7 +90,7 @@ func TestServiceAffinityIPv6(t *testing.T) {
 	if said, err := exec.Command("nft", "--version").Output(); err == nil && strings.Contains(string(said), "v1.0.6") {
 		node.UsePrograms(t, "../../dist/root")
 	}
-	r := newRig(t, DatapathNetdev)
+	r := newRig(t, Datapath(node.Datapath()))
 	input := serviceInput()
 	input.Services = append(input.Services, &Service{Name: "default/sticky6", Affinity: 60, Ports: []ServicePort{{
 		VIP: ports("[fd00:10:96::10]:80")[0], Protocol: "tcp", NodePort: 30087, Live: true,

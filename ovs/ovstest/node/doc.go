@@ -1,10 +1,10 @@
-// Package node runs a whole OVN node for tests: ovsdb-server, ovs-vswitchd (user-space datapath) and ovn-controller,
+// Package node runs a whole OVN node for tests: ovsdb-server, ovs-vswitchd (with the datapath of datapath.go) and ovn-controller,
 // with a northbound and a southbound database and ovn-northd of its own.
 //
 // A test package that uses it hands its TestMain to Main, which runs the test binary again in a network, mount and process
 // namespace of its own. Bridges, veths and sysctls are then never the machine's, no packet can leave, and the kernel
 // kills every process with the test binary, however that ends. Tests in one binary share that network namespace, so only one Node runs at
-// a time.
+// a time, but for those that Options.NetNS puts elsewhere.
 //
 //	func TestMain(m *testing.M) { node.Main(m) }
 //

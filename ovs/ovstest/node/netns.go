@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -59,11 +60,17 @@ func (n *Node) DelNetNS(path string) {
 
 // Exec runs a command in the network namespace at path and returns its output; empty path is the node's own.
 func (n *Node) Exec(path, name string, args ...string) (string, error) {
-	if path != "" {
-		name, args = "nsenter", append([]string{"--net=" + path, name}, args...)
-	}
+	name, args = enter(cmp.Or(path, n.netns), name, args)
 	out, err := exec.Command(name, args...).CombinedOutput()
 	return string(out), err
+}
+
+// enter is a command in the network namespace at path; empty is that of the test binary.
+func enter(path, name string, args []string) (string, []string) {
+	if path == "" {
+		return name, args
+	}
+	return "nsenter", append([]string{"--net=" + path, name}, args...)
 }
 
 // MustExec is Exec that fails the test on error.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,13 @@ type Options struct {
 	Name string
 	// Bare leaves Open_vSwitch:external_ids and br-int to the code under test: ovn-controller then waits for ovn-remote.
 	Bare bool
+	// Of makes this a further node of another one's network: it has no NB, SB and ovn-northd of its own.
+	Of *Node
+	// NetNS is the network namespace of a further node, such as one of NewNetNS. Tunnels need the kernel's datapath there: in user space
+	// the uplink would have to be on a bridge.
+	NetNS string
+	// EncapIP is the address of the node's tunnels, which the test gives to a link. Default 192.0.2.1.
+	EncapIP string
 }
 
 // Node is a running OVN node. Its methods fail the test on error.
@@ -25,6 +33,7 @@ type Node struct {
 	OVS, NB, SB string
 
 	tb    testing.TB
+	netns string // empty: that of the test binary
 	procs map[string]*process
 	seq   int
 }
@@ -55,8 +64,14 @@ func Start(tb testing.TB, opt Options) *Node {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	n := &Node{Dir: dir, OVS: "unix:" + dir + "/db.sock", NB: "unix:" + dir + "/nb.sock", SB: "unix:" + dir + "/sb.sock", tb: tb}
+	n := &Node{Dir: dir, OVS: "unix:" + dir + "/db.sock", NB: "unix:" + dir + "/nb.sock", SB: "unix:" + dir + "/sb.sock", tb: tb, netns: opt.NetNS}
 	n.procs = n.processes()
+	if opt.Of != nil {
+		n.NB, n.SB = opt.Of.NB, opt.Of.SB
+		for _, name := range []string{NBDB, SBDB, Northd} {
+			delete(n.procs, name)
+		}
+	}
 	tb.Cleanup(n.stop)
 	n.start(opt)
 	return n
@@ -65,23 +80,34 @@ func Start(tb testing.TB, opt Options) *Node {
 func (n *Node) start(opt Options) {
 	n.tb.Helper()
 	n.createDatabases()
-	for _, name := range []string{NBDB, SBDB, OVSDB} {
-		n.StartProcess(name)
+	n.StartProcess(OVSDB)
+	if opt.Of == nil {
+		n.startCentral()
 	}
-	// ovn-controller 23.03 crashes while SB_Global has no row.
-	n.NBCtl("init")
-	n.SBCtl("init")
 	n.VSCtl("--no-wait", "init")
 	if !opt.Bare {
 		n.VSCtl("--no-wait", "set", "Open_vSwitch", ".",
 			"external_ids:system-id="+opt.Name, "external_ids:ovn-remote="+n.SB,
-			"external_ids:ovn-encap-type=geneve", "external_ids:ovn-encap-ip=192.0.2.1",
-			"external_ids:ovn-bridge-datapath-type=netdev", "external_ids:ovn-monitor-all=true")
-		n.VSCtl("--no-wait", "add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev", "fail_mode=secure")
+			"external_ids:ovn-encap-type=geneve", "external_ids:ovn-encap-ip="+cmp.Or(opt.EncapIP, "192.0.2.1"),
+			"external_ids:ovn-bridge-datapath-type="+Datapath(), "external_ids:ovn-monitor-all=true")
+		n.VSCtl("--no-wait", "add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type="+Datapath(), "fail_mode=secure")
 	}
-	for _, name := range []string{VSwitchd, Northd, Controller} {
-		n.StartProcess(name)
+	n.StartProcess(VSwitchd)
+	n.StartProcess(Controller)
+	if Kernel() && !opt.Bare {
+		n.wantKernel()
 	}
+}
+
+// startCentral starts what a network has once.
+func (n *Node) startCentral() {
+	n.tb.Helper()
+	n.StartProcess(NBDB)
+	n.StartProcess(SBDB)
+	// ovn-controller 23.03 crashes while SB_Global has no row.
+	n.NBCtl("init")
+	n.SBCtl("init")
+	n.StartProcess(Northd)
 }
 
 func (n *Node) createDatabases() {
@@ -97,6 +123,9 @@ func (n *Node) createDatabases() {
 
 // stop ends all processes and reports the end of their logs when the test has failed.
 func (n *Node) stop() {
+	if Kernel() && n.procs[VSwitchd].running != nil {
+		n.unwantUserSpace()
+	}
 	for _, name := range []string{Controller, Northd, VSwitchd, OVSDB, SBDB, NBDB} {
 		n.kill(name)
 	}
@@ -126,28 +155,31 @@ func (n *Node) In(tb testing.TB) {
 	tb.Cleanup(func() { n.tb = outer })
 }
 
+// timeout bounds what a daemon is asked for. It is long for the kernel's tests, on a machine that is emulated.
+const timeout = "--timeout=60"
+
 // NBCtl runs ovn-nbctl on the northbound database and returns its output.
 func (n *Node) NBCtl(args ...string) string {
 	n.tb.Helper()
-	return n.run("ovn-nbctl", append([]string{"--timeout=10", "--db=" + n.NB}, args...)...)
+	return n.run("ovn-nbctl", append([]string{timeout, "--db=" + n.NB}, args...)...)
 }
 
 // SBCtl runs ovn-sbctl on the southbound database and returns its output.
 func (n *Node) SBCtl(args ...string) string {
 	n.tb.Helper()
-	return n.run("ovn-sbctl", append([]string{"--timeout=10", "--db=" + n.SB}, args...)...)
+	return n.run("ovn-sbctl", append([]string{timeout, "--db=" + n.SB}, args...)...)
 }
 
 // VSCtl runs ovs-vsctl on the node's own database and returns its output.
 func (n *Node) VSCtl(args ...string) string {
 	n.tb.Helper()
-	return n.run("ovs-vsctl", append([]string{"--timeout=10", "--db=" + n.OVS}, args...)...)
+	return n.run("ovs-vsctl", append([]string{timeout, "--db=" + n.OVS}, args...)...)
 }
 
 // AppCtl runs ovs-appctl on ovs-vswitchd and returns its output.
 func (n *Node) AppCtl(args ...string) string {
 	n.tb.Helper()
-	return n.run("ovs-appctl", append([]string{"--timeout=10", "--target=ovs-vswitchd"}, args...)...)
+	return n.run("ovs-appctl", append([]string{timeout, "--target=ovs-vswitchd"}, args...)...)
 }
 
 func (n *Node) run(name string, args ...string) string {

@@ -22,13 +22,20 @@ func (n *Node) processes() map[string]*process {
 		NBDB:     {program: "ovsdb-server", args: db("nb.db", "nb.sock")},
 		SBDB:     {program: "ovsdb-server", args: db("sb.db", "sb.sock")},
 		OVSDB:    {program: "ovsdb-server", args: db("conf.db", "db.sock")},
-		VSwitchd: {program: "ovs-vswitchd", args: []string{n.OVS, "--disable-system"}},
+		VSwitchd: {program: "ovs-vswitchd", args: vswitchdArgs(n.OVS)},
 		Northd: {program: "ovn-northd", args: []string{
 			"--ovnnb-db=" + n.NB, "--ovnsb-db=" + n.SB,
 			"--unixctl=" + filepath.Join(n.Dir, "ovn-northd.ctl"),
 		}},
 		Controller: {program: "ovn-controller", args: []string{n.OVS}},
 	}
+}
+
+func vswitchdArgs(db string) []string {
+	if Kernel() {
+		return []string{db}
+	}
+	return []string{db, "--disable-system"} // also where there is a module: tests are the same everywhere
 }
 
 func (n *Node) log(name string) string     { return filepath.Join(n.Dir, name+".log") }
@@ -39,7 +46,8 @@ func (n *Node) pidfile(name string) string { return filepath.Join(n.Dir, name+".
 func (n *Node) StartProcess(name string) {
 	n.tb.Helper()
 	p := n.procs[name]
-	n.run(p.program, append(p.args, "--detach", "--no-chdir", "--pidfile="+n.pidfile(name), "--log-file="+n.log(name), "-vconsole:off")...)
+	program, args := enter(n.netns, p.program, append(p.args, "--detach", "--no-chdir", "--pidfile="+n.pidfile(name), "--log-file="+n.log(name), "-vconsole:off"))
+	n.run(program, args...)
 	b, err := os.ReadFile(n.pidfile(name))
 	if err != nil {
 		n.tb.Fatal(err)
@@ -64,7 +72,7 @@ func (n *Node) Kill(name string) {
 
 func (n *Node) kill(name string) {
 	p := n.procs[name]
-	if p.running == nil {
+	if p == nil || p.running == nil {
 		return
 	}
 	if err := p.running.Kill(); err != nil {
