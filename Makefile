@@ -46,13 +46,16 @@ golden: ## Rewrite the wanted results of golden tests; read the diff
 
 ##@ Test
 
-test: unit fuzz e2e ## Everything
+test: unit fuzz e2e e2e-kernel ## Everything
 
 unit: dist dist/root ## All but the sandbox, a few minutes
 	$(GOTEST) $$(go list ./... | grep -v /e2e)
 
 e2e: dist bin image ## On the sandbox
-	$(GOTEST) -count=1 -timeout 60m -parallel 3 ./e2e/...
+	$(GOTEST) -count=1 -timeout 60m -parallel 3 $$(go list ./e2e/... | grep -v /e2e/kernel)
+
+e2e-kernel: deps dist dist/root ## On the kernel's datapath, in an emulated machine
+	$(GOTEST) -count=1 -timeout 40m ./e2e/kernel
 
 # Go before 1.27 may call the end of the time a failure: "context deadline exceeded", go.dev/issue/75804.
 fuzz: export GOTOOLCHAIN = go1.27.1
@@ -96,7 +99,7 @@ verify-generated:
 
 verify-chart:
 	$(TOOL) helm lint --strict charts/heddle
-	shellcheck -x -P SCRIPTDIR image/entrypoint/* .ci/*
+	shellcheck -x -P SCRIPTDIR image/entrypoint/* e2e/kernel/init .ci/*
 
 lint:
 	go vet ./...
@@ -108,4 +111,4 @@ dist:
 help:
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
 
-.PHONY: sandbox sandbox-down deps bin image generate golden test unit e2e fuzz bench summary verify verify-format verify-generated verify-chart lint help
+.PHONY: sandbox sandbox-down deps bin image generate golden test unit e2e e2e-kernel fuzz bench summary verify verify-format verify-generated verify-chart lint help
