@@ -17,8 +17,9 @@ import (
 // suites are the packages whose tests run on the kernel's datapath. To add one is a line here; see doc.go.
 var suites = []suite{
 	{pkg: "ovs/ovstest/node", run: "^TestNodeBindsAPort$"},
-	// Some run with the machine's OVN and with the image's, which are the same here; one counts OpenFlow flows.
-	{pkg: "controller/packets", skip: "/^machine$|^TestFlowsAddUp$"},
+	// Some run with the machine's OVN and with the image's, which are the same here. One counts OpenFlow flows; security groups are to the
+	// datapath what policies are.
+	{pkg: "controller/packets", skip: "/^machine$|^TestFlowsAddUp$|^TestSecurityGroupPackets$"},
 	{pkg: "daemon/host", run: "^(TestPackets|TestServiceSCTP|TestKernelDatapath)$"},
 	{pkg: "daemon", run: "^(TestTraffic|TestCutter|TestDatapathStays)$"},
 }
