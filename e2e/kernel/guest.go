@@ -26,7 +26,7 @@ type guest struct {
 // suite is a package whose tests run in the guest.
 type suite struct {
 	pkg  string // its folder in the repository
-	skip string // tests that are left out, as -skip of go test
+	skip string // tests that are left out, as -skip of go test; whole tests first: behind a pattern of subtests they have no effect
 	run  string // those that run, as -run of go test; empty means all
 }
 

@@ -32,7 +32,7 @@ func debianLinux(ctx context.Context, suite string) (linux, error) {
 		return linux{}, err
 	}
 	if err := build.Once(dir, func(unfinished string) error { return fetchLinux(ctx, args, unfinished) }); err != nil {
-		return linux{}, fmt.Errorf("Debian's kernel: %w", err)
+		return linux{}, fmt.Errorf("the kernel of Debian: %w", err)
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "boot", "vmlinuz-*"))
 	if err != nil || len(found) != 1 {
