@@ -10,6 +10,7 @@ import (
 
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/daemon/port"
+	"github.com/heddle-net/heddle/ovs/ovstest/node"
 )
 
 // annotated changes the annotations about traffic of a Pod, as its watch does.
@@ -60,9 +61,11 @@ func (r *rig) reshape(t *testing.T, m *port.Manager, want ...string) {
 
 const (
 	unshaped = "noqueue root; noqueue root"
-	in10     = "tbf root rate 10Mbit burst 125000b limit 24Kb"
 	out20    = "tbf root rate 20Mbit burst 250000b lat 4.86ms"
 )
+
+// in10 has a queue that is short in user space (shape.Of).
+var in10 = "tbf root rate 10Mbit burst 125000b " + map[bool]string{true: "lat 110ms", false: "limit 24Kb"}[node.Kernel()]
 
 // TestShape: what a Pod is to have is there when ADD returns, follows its annotations, its Namespace's and its Subnet's, costs nothing when
 // these have not changed, and survives a daemon.
