@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // results are what the guest has said so far.
@@ -23,6 +24,9 @@ type output struct {
 	pkg  string
 	text strings.Builder
 	exit int // -1 while it runs
+	// Of this machine, whose clock is not the guest's.
+	began time.Time
+	took  time.Duration
 }
 
 // line takes what the guest says.
@@ -31,9 +35,10 @@ func (r *results) line(text string) {
 	word, value, _ := strings.Cut(said, " ")
 	switch {
 	case fromInit && word == "package":
-		r.packages, r.inside = append(r.packages, &output{pkg: value, exit: -1}), true
+		r.packages, r.inside = append(r.packages, &output{pkg: value, exit: -1, began: time.Now()}), true
 	case fromInit && word == "exit" && r.inside:
-		r.packages[len(r.packages)-1].exit, r.inside = number(value), false
+		last := r.packages[len(r.packages)-1]
+		last.exit, last.took, r.inside = number(value), time.Since(last.began), false
 	case fromInit && word == "end":
 		r.ended = true
 	case r.inside:
@@ -58,6 +63,45 @@ func (r *results) of(pkg string) *output {
 		}
 	}
 	return nil
+}
+
+// nothing says that no test has begun.
+func (r *results) nothing() bool {
+	for _, o := range r.packages {
+		if strings.Contains(o.text.String(), "=== RUN ") {
+			return false
+		}
+	}
+	return true
+}
+
+// noTest is what is wrong with a package of which nothing runs.
+const noTest = "no test ran"
+
+// wrong says why a package is no success, whatever its tests say; empty when it is one.
+func (o *output) wrong(whole *test) string {
+	switch {
+	case o.exit < 0:
+		return "it did not end"
+	case o.exit > 0:
+		return fmt.Sprintf("exit code %d", o.exit)
+	case len(whole.sub) == 0:
+		return noTest
+	}
+	return ""
+}
+
+// wrong says why a test is no success.
+func (t *test) wrong() string {
+	switch {
+	case t.action == "skip":
+		return "skipped: in the guest nothing may be"
+	case t.action == "fail":
+		return "failed in the guest"
+	case t.action == "" && len(t.sub) == 0: // else it may be half of a name with a slash; the package tells
+		return "it did not end"
+	}
+	return ""
 }
 
 // test is one test of a package with its subtests. The package itself is a test without a name.
