@@ -11,8 +11,11 @@
 //	results.go      reads what the tests say
 //
 // A test comes here by being in a package that is listed in kernel_test.go, and by taking its datapath from ovs/ovstest/node, which makes
-// a test fail that is in user space after all. Modules load on demand. In the guest nothing may be skipped: what cannot run there is
-// left out in the list, with the reason.
+// a test fail that is in user space after all. Modules load on demand. In the guest nothing may be skipped: what cannot run there, or says
+// nothing that it does not say on the host, is left out in the list.
+//
+// Emulated, the guest's clock is one of instructions (qemu.go), and it alone makes time pass: tests can measure by it what the kernel
+// does by a clock, such as rates, on a machine of any speed, and what a test waits for costs nothing.
 //
 //	make e2e-kernel
 //	go test -count=1 -v ./e2e/kernel -run 'TestKernel/controller/packets'    # one package
