@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/heddle-net/heddle/ovs/ovstest/node"
 )
 
 // TestTraffic lets two Pods of each address family talk: ICMP, and 256 KiB of TCP, which needs the checksums to be finished and
@@ -29,10 +27,8 @@ func TestTraffic(t *testing.T) {
 			a.must("ADD")
 			b.must("ADD")
 			for ip := range strings.SplitSeq(b.pod.IP, ",") {
-				if !node.Kernel() { // where there is only the image, which has no ping
-					// The first packet is answered: ADD does not return before the flows are there.
-					r.MustExec(a.netns, "ping", "-c", "1", "-W", "2", ip)
-				}
+				// The first packet is answered: ADD does not return before the flows are there.
+				r.MustExec(a.netns, "ping", "-c", "1", "-W", "2", ip)
 				transfer(t, r, a.netns, b.netns, ip)
 			}
 			if addr := r.MustExec(a.netns, "ip", "-o", "addr", "show", "eth0"); c.name != "IPv4" && strings.Contains(addr, "tentative") {

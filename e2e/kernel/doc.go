@@ -5,7 +5,7 @@
 //	kernel_test.go  which packages, and their results as subtests
 //	guest.go        what the guest has in it: dist/root, the kernel's modules, test binaries and their testdata
 //	init            process 1 of the guest
-//	linux.go        Debian's kernel, in the user's cache
+//	linux.go        Debian's kernel, and programs that the image has not, in the user's cache
 //	archive.go      all of it as one initramfs (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst)
 //	qemu.go         starts the guest, and gives it up
 //	results.go      reads what the tests say

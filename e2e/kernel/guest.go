@@ -104,7 +104,7 @@ func (g *guest) fill(a *archive) error {
 	}
 	steps := []error{
 		a.tree(debian, "."),
-		a.tree(filepath.Join(g.linux.dir, "usr/lib/modules"), "usr/lib/modules"),
+		a.tree(filepath.Join(g.linux.dir, "usr"), "usr"),
 		a.folder("dev", 0o755),
 		a.device("dev/console", 5, 1),
 		a.text("init", 0o755, initScript),

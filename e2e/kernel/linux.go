@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/heddle-net/heddle/e2e/sandbox/build"
@@ -17,17 +18,20 @@ import (
 // keyring verifies Debian's archive.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// linux is a folder with Debian's kernel in boot, and the modules that a network needs in usr/lib/modules.
+// linux is a folder with Debian's kernel in boot, and in usr the modules that a network needs and programs.
 type linux struct{ dir, version string }
 
 // kept are the modules that the guest gets, below the kernel's folder: some tenth of all.
 var kept = []string{"net/", "lib/", "crypto/", "arch/x86/crypto/", "fs/overlayfs/"}
 
+// programs are what tests start and the image has not, with their libraries: the beginnings of paths.
+var programs = []string{"usr/bin/ping", "usr/lib/x86_64-linux-gnu/libidn2.so.", "usr/lib/x86_64-linux-gnu/libunistring.so."}
+
 // debianLinux takes the current kernel of a Debian release from the cache, or from Debian with its signature verified.
 func debianLinux(ctx context.Context, suite string) (linux, error) {
 	// Extracted is not installed: nothing of the packages runs.
-	args := []string{"--variant=extract", "--format=tar", "--keyring=" + keyring, "--include=linux-image-amd64", suite}
-	dir, err := build.CachedFile("kernel", suite, "", strings.Join(append(args, kept...), "\n"))
+	args := []string{"--variant=extract", "--format=tar", "--keyring=" + keyring, "--include=linux-image-amd64,iputils-ping", suite}
+	dir, err := build.CachedFile("kernel", suite, "", strings.Join(slices.Concat(args, kept, programs), "\n"))
 	if err != nil {
 		return linux{}, err
 	}
@@ -73,8 +77,8 @@ func unpackLinux(archive *tar.Reader, dir string) error {
 		if err != nil {
 			return err
 		}
-		if path := strings.TrimPrefix(header.Name, "./"); header.Typeflag == tar.TypeReg && wanted(path) {
-			if err := write(filepath.Join(dir, path), archive); err != nil {
+		if path := strings.TrimPrefix(header.Name, "./"); wanted(path) {
+			if err := write(filepath.Join(dir, path), header, archive); err != nil {
 				return err
 			}
 		}
@@ -86,24 +90,33 @@ func wanted(path string) bool {
 		_, module, inside := strings.Cut(modules, "/kernel/")
 		return !inside || wantedModule(module)
 	}
-	return strings.HasPrefix(path, "boot/vmlinuz-")
+	return begins(path, programs) || strings.HasPrefix(path, "boot/vmlinuz-")
 }
 
 func wantedModule(path string) bool {
-	for _, prefix := range kept {
-		if strings.HasPrefix(path, prefix) {
-			return true
-		}
+	if begins(path, kept) {
+		return true
 	}
 	link, ok := strings.CutPrefix(path, "drivers/net/") // veth, geneve and so on; the cards are in folders
 	return ok && !strings.Contains(link, "/")
 }
 
-func write(path string, content io.Reader) error {
+func begins(path string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
+}
+
+// write makes a file or a link; folders come with what is in them.
+func write(path string, header *tar.Header, content io.Reader) error {
+	if header.Typeflag == tar.TypeDir {
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	f, err := os.Create(path)
+	if header.Typeflag == tar.TypeSymlink {
+		return os.Symlink(header.Linkname, path)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, header.FileInfo().Mode().Perm())
 	if err != nil {
 		return err
 	}
