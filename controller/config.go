@@ -33,6 +33,7 @@ type Config struct {
 	Defaults                decide.Defaults
 	ServiceCIDR             string // "v4", "v6" or "v4,v6"
 	NodeLocalDNS            string // addresses that each node has for itself, separated by commas
+	MirrorAll               bool   // copy the packets of all Pods
 	ReleaseHeldRemovals     bool   // apply removals that a first pass would hold back
 }
 
@@ -46,7 +47,7 @@ func (c Config) stateConfig() (state.Config, error) {
 	join, err2 := parseCIDRs("--join-cidr", c.Defaults.JoinCIDR)
 	dns, err3 := parseNodeLocalDNS(c.NodeLocalDNS, slices.Concat(pods, join))
 	return state.Config{
-		DefaultVpc: c.Defaults.Vpc, DefaultSubnet: c.Defaults.Subnet, JoinSubnet: c.Defaults.JoinSubnet, ServiceCIDRs: services, NodeLocalDNS: dns,
+		DefaultVpc: c.Defaults.Vpc, DefaultSubnet: c.Defaults.Subnet, JoinSubnet: c.Defaults.JoinSubnet, ServiceCIDRs: services, NodeLocalDNS: dns, MirrorAll: c.MirrorAll,
 	}, errors.Join(err1, err2, err3)
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/heddle-net/heddle/controller/feed"
 	"github.com/heddle-net/heddle/controller/report"
 	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/crds/heddle"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/ovs/nb"
 	"github.com/heddle-net/heddle/ovs/sb"
@@ -87,7 +88,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 func newManager(cfg Config) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme, v1alpha1.Install, v1alpha2.Install} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1.AddToScheme, heddle.AddToScheme, v1alpha1.Install, v1alpha2.Install} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("scheme: %w", err)
 		}

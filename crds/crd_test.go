@@ -19,11 +19,13 @@ var kubeOVNColumns = map[string]string{
 
 	"SecurityGroup":   "Tier SameGroup Ready PortGroup Age", // Kube-OVN has none
 	"DNSNameResolver": "Name Addresses Age",                 // the same
+	"TrafficMirror":   "Direction To Ready Age",             // the same
 }
 
 // kubeOVNNames are plural, singular and short name where they are not simply the kind in lower case.
 var kubeOVNNames = map[string][3]string{
 	"SwitchLBRule": {"switch-lb-rules", "switch-lb-rule", "slr"}, "SecurityGroup": {"security-groups", "security-group", "sg"},
+	"TrafficMirror": {"trafficmirrors", "trafficmirror", "tm"},
 }
 
 // TestDefinitions shows that the API server takes the manifests (newServers creates them by its code), and that their
@@ -41,7 +43,11 @@ func TestDefinitions(t *testing.T) {
 			names = [3]string{lower + "s", lower, lower}
 		}
 		got := fmt.Sprint(spec.Group, spec.Versions[0].Name, spec.Names.Plural, spec.Names.Singular, spec.Names.ShortNames, spec.Scope)
-		want := fmt.Sprint("kubeovn.io", "v1", names[0], names[1], names[2:], "Cluster")
+		group, version := "kubeovn.io", "v1"
+		if kind == "TrafficMirror" { // our own
+			group, version = "heddle.dev", "v1alpha1"
+		}
+		want := fmt.Sprint(group, version, names[0], names[1], names[2:], "Cluster")
 		if got != want {
 			t.Errorf("%s: got %s, want %s", kind, got, want)
 		}

@@ -12,6 +12,7 @@ package crds
 import "embed"
 
 //go:generate go tool -modfile=../tools/go.mod controller-gen object crd paths=./v1 output:object:dir=./v1 output:crd:dir=./manifests
+//go:generate go tool -modfile=../tools/go.mod controller-gen object crd paths=./heddle output:object:dir=./heddle output:crd:dir=./manifests
 
 // Those of policy.networking.k8s.io come from their own module: two are made from its types, because it has no file of them any more.
 // The annotation is what the API server wants of a group of that domain; the rule for CIDRs is shorter because a list of 100 rules with
@@ -22,7 +23,7 @@ import "embed"
 //go:generate sed -i "s/isCIDR(self) && cidr(self) == cidr(self).masked()/isCIDR(self)/" policy/policy.networking.k8s.io_adminnetworkpolicies.yaml policy/policy.networking.k8s.io_baselineadminnetworkpolicies.yaml
 //go:generate sh -c "cat $(go list -m -f {{.Dir}} sigs.k8s.io/network-policy-api)/config/crd/experimental/policy.networking.k8s.io_clusternetworkpolicies.yaml > policy/policy.networking.k8s.io_clusternetworkpolicies.yaml"
 
-// FS holds manifests, with Heddle's own kinds (kubeovn.io_ips.yaml and so on), and policy, with those of policy.networking.k8s.io.
+// FS holds manifests, with Heddle's own kinds (kubeovn.io_ips.yaml, heddle.dev_trafficmirrors.yaml and so on), and policy, with those of policy.networking.k8s.io.
 //
 //go:embed manifests policy
 var FS embed.FS

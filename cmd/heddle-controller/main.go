@@ -75,6 +75,7 @@ func command() *cobra.Command {
 	f.StringVar(&cfg.Defaults.JoinCIDR, "join-cidr", "100.64.0.0/16", "`CIDR` of the join Subnet when it is created: v4, v6 or v4,v6")
 	f.StringVar(&cfg.ServiceCIDR, "service-cidr", "10.96.0.0/12", "`CIDR` of Services: v4, v6 or v4,v6")
 	f.StringVar(&cfg.NodeLocalDNS, "node-local-dns-ip", "", "`addresses` of a DNS server that runs on each node for the Pods there, separated by commas")
+	f.BoolVar(&cfg.MirrorAll, "mirror-all", false, "copy the packets of all Pods to the mirror of their node, not only of those that ask for it")
 	f.BoolVar(&cfg.ReleaseHeldRemovals, "release-held-removals", false, "apply removals that the first pass holds back because they are too many to be believed")
 	return cmd
 }

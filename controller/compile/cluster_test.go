@@ -19,6 +19,7 @@ import (
 	"github.com/heddle-net/heddle/controller/compile"
 	"github.com/heddle-net/heddle/controller/feed"
 	"github.com/heddle-net/heddle/controller/state"
+	"github.com/heddle-net/heddle/crds/heddle"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/ovs/nb"
 )
@@ -32,6 +33,7 @@ func parseFlags(t testing.TB, text string) state.Config {
 	flags.StringVar(&config.DefaultSubnet, "default-subnet", "ovn-default", "")
 	flags.StringVar(&config.JoinSubnet, "join-subnet", "join", "")
 	service := flags.String("service-cidr", "10.96.0.0/12", "")
+	flags.BoolVar(&config.MirrorAll, "mirror-all", false, "")
 	dns := flags.String("node-local-dns-ip", "", "")
 	if err := flags.Parse(strings.Fields(text)); err != nil {
 		t.Fatal(err)
@@ -95,6 +97,7 @@ var parsers = map[string]func([]byte) (object, error){
 		put(s.SwitchLBRules, o.Name, feed.SwitchLBRule(o, s.Config().DefaultVpc))
 	}),
 	"DNSNameResolver": parser(func(s *state.Store, o *v1.DNSNameResolver) { put(s.Domains, o.Name, feed.Domain(o)) }),
+	"TrafficMirror":   parser(func(s *state.Store, o *heddle.TrafficMirror) { put(s.Mirrors, o.Name, feed.TrafficMirror(o)) }),
 	"SecurityGroup":   parser(func(s *state.Store, o *v1.SecurityGroup) { put(s.SecurityGroups, o.Name, feed.SecurityGroup(o)) }),
 	"NetworkPolicy": parser(func(s *state.Store, o *networkingv1.NetworkPolicy) {
 		put(s.Policies, o.Namespace+"/"+o.Name, feed.NetworkPolicy(o))

@@ -28,6 +28,7 @@ var kinds = map[string]func(v *state.View, key string, out *Output){
 	state.KindSecurityGroup: securityGroup,
 
 	state.KindDomain: domain,
+	state.KindMirror: mirror,
 }
 
 // Output is what one owner wants, and what is wrong with what it asks for.

@@ -112,7 +112,7 @@ func (n *network) commit(w world) {
 // filled is a store with what there is in a cluster, for the server that there is.
 func (n *network) filled(w world) *state.Store {
 	s := state.New(networkConfig)
-	s.SetServer(state.Server{Templates: n.conn.Has(db.ChassisTemplateVarTable), Tiers: n.conn.Has(db.ACLTable, "tier")})
+	s.SetServer(state.Server{Templates: n.conn.Has(db.ChassisTemplateVarTable), Tiers: n.conn.Has(db.ACLTable, "tier"), Mirrors: n.conn.Has(db.ACLTable, "tier")})
 	for _, put := range w.objects() {
 		put(s)
 	}

@@ -22,6 +22,7 @@ func pod(v *state.View, key string, out *Output) {
 		ID: obj.Port(),
 		Model: &db.LogicalSwitchPort{
 			Name: obj.Port(), Addresses: []string{ip.Addresses()}, Options: map[string]string{"iface-id-ver": obj.UID},
+			MirrorRules: mirrors(v, obj),
 		},
 		In: []nb.Edge{inSwitch(ip.Subnet)},
 	})

@@ -11,6 +11,7 @@
 //	namespace.go  shows in a Namespace's annotations which Subnets serve it
 //	slr.go        makes the Service of a SwitchLBRule (slr_service.go), and shows its status; virtual.go: its addresses
 //	securitygroup.go  shows the status of a SecurityGroup
+//	mirror.go         shows the status of a TrafficMirror
 //	notice.go     says what is wrong with a Service, a ServiceCIDR or a NetworkPolicy
 //	qos.go        says which annotations about traffic cannot be read
 //	binding.go    finds the Subnets of a Namespace

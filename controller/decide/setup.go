@@ -56,17 +56,18 @@ type Deciders struct {
 	serviceCIDRs *Notices
 	rules        *SwitchLBRules
 	groups       *SecurityGroups
+	mirrors      *TrafficMirrors
 
 	// clusterPolicyQueues are by the kind of owners.
 	clusterPolicyQueues map[string]*inbox
 
-	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, policyQueue, serviceCIDRQueue, ruleQueue, groupQueue *inbox
+	addressQueue, subnetQueue, vpcQueue, namespaceQueue, serviceQueue, policyQueue, serviceCIDRQueue, ruleQueue, groupQueue, mirrorQueue *inbox
 }
 
 // New makes the reconcilers; Load and then Setup bring them to life.
 func New(mgr manager.Manager, cfg Config) *Deciders {
 	d := &Deciders{
-		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), policyQueue: newInbox(), serviceCIDRQueue: newInbox(), ruleQueue: newInbox(), groupQueue: newInbox(),
+		cfg: cfg, mgr: mgr, addressQueue: newInbox(), subnetQueue: newInbox(), vpcQueue: newInbox(), namespaceQueue: newInbox(), serviceQueue: newInbox(), policyQueue: newInbox(), serviceCIDRQueue: newInbox(), ruleQueue: newInbox(), groupQueue: newInbox(), mirrorQueue: newInbox(),
 	}
 	d.clusterPolicyQueues = map[string]*inbox{state.KindAdminPolicy: newInbox(), state.KindBaselinePolicy: newInbox(), state.KindClusterPolicy: newInbox()}
 	c, recorder := mgr.GetClient(), mgr.GetEventRecorder("heddle-controller")
@@ -95,6 +96,7 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 		client: c, store: cfg.Store, board: cfg.Board, events: recorder, ask: d.addressQueue.add, needs: make(map[string]map[string]string),
 	}
 	d.groups = &SecurityGroups{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
+	d.mirrors = &TrafficMirrors{client: c, board: cfg.Board, events: recorder}
 	cfg.Board.Gone, cfg.Board.Changed, cfg.Board.Keep = d.addresses.Gone, d.ownerChanged, d.keep
 	return d
 }
@@ -121,6 +123,8 @@ func (d *Deciders) ownerChanged(owner nb.Owner) {
 		d.ruleQueue.add(named(owner.Key))
 	case state.KindSecurityGroup:
 		d.groupQueue.add(named(owner.Key))
+	case state.KindMirror:
+		d.mirrorQueue.add(named(owner.Key))
 	case state.KindService:
 		d.serviceQueue.add(namespaced(owner.Key))
 	case state.KindPolicy:
@@ -210,6 +214,9 @@ func (d *Deciders) Setup(loaded <-chan struct{}, served feed.Served) error {
 		return err
 	}
 	if err := d.setupSecurityGroups(loaded); err != nil {
+		return err
+	}
+	if err := d.setupTrafficMirrors(loaded); err != nil {
 		return err
 	}
 	if err := d.setupDomains(loaded, served); err != nil {

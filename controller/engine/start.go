@@ -18,7 +18,7 @@ const sliceSize = 1000
 // are known when all who may ask for them have been compiled; they are the first to be applied, so that a Pod that comes back
 // finds its rules.
 func (s *session) start() {
-	s.cfg.Store.SetServer(state.Server{Templates: s.conn.Has(db.ChassisTemplateVarTable), Tiers: s.conn.Has(db.ACLTable, "tier")})
+	s.cfg.Store.SetServer(state.Server{Templates: s.conn.Has(db.ChassisTemplateVarTable), Tiers: s.conn.Has(db.ACLTable, "tier"), Mirrors: s.conn.Has(db.ACLTable, "tier")})
 	everybody := s.everybody(append(s.cfg.Store.TakeAll(), slices.Collect(maps.Keys(s.held))...))
 	clear(s.held)
 	isGroup := func(o nb.Owner) bool { return o.Kind == state.KindGroup }

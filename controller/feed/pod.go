@@ -16,7 +16,7 @@ func Pod(obj *corev1.Pod) *state.Pod {
 		return nil
 	}
 	return &state.Pod{
-		Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Node: obj.Spec.NodeName, Labels: state.LabelsOf(withSecurityGroups(obj, withPorts(obj))),
+		Namespace: obj.Namespace, Name: obj.Name, UID: string(obj.UID), Node: obj.Spec.NodeName, Labels: state.LabelsOf(withMirror(obj, withSecurityGroups(obj, withPorts(obj)))),
 	}
 }
 

@@ -62,6 +62,9 @@ func Start(ctx context.Context, informers ctrlcache.Informers, store *state.Stor
 		func() (cache.ResourceEventHandlerRegistration, error) {
 			return watch(ctx, informers, store.Domains, Domain)
 		},
+		func() (cache.ResourceEventHandlerRegistration, error) {
+			return watch(ctx, informers, store.Mirrors, TrafficMirror)
+		},
 	}
 	if served.ServiceCIDRs {
 		starts = append(starts, func() (cache.ResourceEventHandlerRegistration, error) {

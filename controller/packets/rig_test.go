@@ -84,7 +84,7 @@ func newRig(t *testing.T) *rig {
 	if err := r.conn.Acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.store.SetServer(state.Server{Templates: true, Tiers: r.conn.Has(db.ACLTable, "tier")})
+	r.store.SetServer(state.Server{Templates: true, Tiers: r.conn.Has(db.ACLTable, "tier"), Mirrors: r.conn.Has(db.ACLTable, "tier")})
 	r.put(network)
 	r.join()
 	return r

@@ -30,6 +30,7 @@ const (
 	// KindSecurityGroup is short for the same reason.
 	KindSecurityGroup = "sg"
 	KindDomain        = "domain"
+	KindMirror        = "mirror"
 )
 
 type tableID uint8
@@ -56,6 +57,7 @@ const (
 	securityGroups
 	securityTiers
 	domains
+	mirrors
 )
 
 // Config is what does not change while the controller runs.
@@ -67,6 +69,8 @@ type Config struct {
 	ServiceCIDRs []netip.Prefix
 	// NodeLocalDNS are addresses that each node has for itself.
 	NodeLocalDNS []netip.Addr
+	// MirrorAll copies the packets of all Pods to the mirror of their node.
+	MirrorAll bool
 }
 
 // Store holds all tables. It is safe for concurrent use.
@@ -93,6 +97,7 @@ type Store struct {
 	// AdminPolicies, BaselinePolicies and ClusterPolicies have what the three kinds of policy.networking.k8s.io say.
 	AdminPolicies, BaselinePolicies, ClusterPolicies *Table[ClusterPolicy]
 	Domains                                          *Table[Domain]
+	Mirrors                                          *Table[Mirror]
 
 	config  Config
 	server  Server // see SetServer
@@ -113,12 +118,12 @@ type read struct {
 
 // New returns an empty store.
 func New(config Config) *Store {
-	s := &Store{config: config, server: Server{Templates: true, Tiers: true}, readers: make(map[read]*readers), reads: make(map[nb.Owner][]read), queue: newQueue(), groups: newGroups(), numbers: make(portNumbers)}
+	s := &Store{config: config, server: Server{Templates: true, Tiers: true, Mirrors: true}, readers: make(map[read]*readers), reads: make(map[nb.Owner][]read), queue: newQueue(), groups: newGroups(), numbers: make(portNumbers)}
 	s.Vpcs = newTable(s, vpcs, KindVpc, (*Vpc).equal)
 	s.Subnets = newTable(s, subnets, KindSubnet, (*Subnet).equal, func(s *Subnet) string { return s.Vpc })
 	s.Nodes = newTable(s, nodes, KindNode, (*Node).equal, func(*Node) string { return "" })
 	s.Places = newTable(s, places, KindPlace, (*Place).equal, func(*Place) string { return "" })
-	s.Pods = newTable(s, pods, KindPod, (*Pod).equal, func(p *Pod) string { return p.Namespace })
+	s.Pods = newTable(s, pods, KindPod, (*Pod).equal, func(p *Pod) string { return p.Namespace }, mirroredIndex)
 	s.Namespaces = newTable(s, namespaces, "", (*Namespace).equal)
 	s.IPs = newTable(s, ips, "", (*IP).equal)
 	s.Services = newTable(s, services, KindService, (*Service).equal, func(s *Service) string { return nearIndex(s.Near()) })
@@ -133,6 +138,8 @@ func New(config Config) *Store {
 	s.SecurityGroups = newTable(s, securityGroups, KindSecurityGroup, (*SecurityGroup).equal)
 	s.SecurityGroups.moved = s.securityGroupMoved
 	s.Domains = newTable(s, domains, KindDomain, (*Domain).equal)
+	s.Mirrors = newTable(s, mirrors, KindMirror, (*Mirror).equal, func(*Mirror) string { return "" })
+	s.Mirrors.Put(NodeMirrorKey, nodeMirror(config.MirrorAll))
 	s.Pods.moved, s.Namespaces.moved, s.IPs.moved = s.podMoved, s.namespaceMoved, s.ipMoved
 	return s
 }
@@ -144,6 +151,7 @@ func (s *Store) Config() Config { return s.config }
 type Server struct {
 	Templates bool // Chassis_Template_Var (OVN 22.12): what differs from node to node
 	Tiers     bool // ACL.tier (OVN 23.06)
+	Mirrors   bool // Mirror with type local and both directions at once (OVN 23.06)
 }
 
 // SetServer says what the database that is written to can hold; it is taken for one that can hold everything before. Whoever calls it
@@ -199,6 +207,9 @@ func (s *Store) Owners() []nb.Owner {
 	}
 	for _, key := range s.Domains.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindDomain, Key: key})
+	}
+	for _, key := range s.Mirrors.Keys() {
+		owners = append(owners, nb.Owner{Kind: KindMirror, Key: key})
 	}
 	for _, key := range s.Pods.Keys() {
 		owners = append(owners, nb.Owner{Kind: KindPod, Key: key})

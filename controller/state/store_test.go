@@ -13,7 +13,10 @@ import (
 )
 
 func newStore() *state.Store {
-	return state.New(state.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join"})
+	s := state.New(state.Config{DefaultVpc: "ovn-cluster", JoinSubnet: "join"})
+	s.TakeAll() // the mirror of the nodes is there from the start
+	<-s.Dirty()
+	return s
 }
 
 func owner(text string) nb.Owner {
@@ -242,7 +245,7 @@ func TestOwners(t *testing.T) {
 	s.Nodes.Put("n", &state.Node{})
 	s.Pods.Put("ns/p", &state.Pod{})
 	s.IPs.Put("i", &state.IP{})
-	if got := fmt.Sprint(s.Owners()); got != "[vpc/v subnet/s node/n pod/ns/p]" {
+	if got := fmt.Sprint(s.Owners()); got != "[vpc/v subnet/s node/n mirror/node/mirror0 pod/ns/p]" {
 		t.Errorf("owners: %s", got)
 	}
 }

@@ -28,6 +28,9 @@ const (
 	AnnotationLoss         = AnnotationPrefix + "loss"
 )
 
+// AnnotationMirror is "true" when the packets of a Pod are to be copied to the mirror interface of its node.
+const AnnotationMirror = AnnotationPrefix + "mirror"
+
 // AnnotationSecurityGroups names the SecurityGroups of a Pod, "sg1,sg2"; it may change while the Pod runs.
 const AnnotationSecurityGroups = AnnotationPrefix + "security_groups"
 

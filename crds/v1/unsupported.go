@@ -104,7 +104,7 @@ func asked(tables ...[]feature) []string {
 // laterAnnotations are those of a Pod, without the prefix, that ask for a feature which Heddle does not have yet.
 var laterAnnotations = []string{
 	"aaps", "activation_strategy", "bgp", "default_route", "dhcp-v4-options", "dhcp-v6-options", "eip",
-	"ip_family", "ip_pool", "layer2_forward", "mirror",
+	"ip_family", "ip_pool", "layer2_forward",
 	"north_gateway", "port_security", "port_vips", "routes", "snat", "vip",
 }
 

@@ -76,7 +76,10 @@ var tables = buildTables([]Table{
 		{Name: "other_config"}, {Name: "load_balancer_group", Refs: true, Members: true},
 	}},
 	{Name: db.LogicalSwitchPortTable, Key: "name", model: &db.LogicalSwitchPort{}, Columns: []Column{
-		{Name: "type"}, {Name: "options"}, {Name: "addresses"}, {Name: "port_security"}, {Name: "enabled"},
+		{Name: "type"}, {Name: "options"}, {Name: "addresses"}, {Name: "port_security"}, {Name: "enabled"}, {Name: "mirror_rules", Refs: true, Members: true, Late: true},
+	}},
+	{Name: db.MirrorTable, Key: "name", Root: true, Late: true, model: &db.Mirror{}, Columns: []Column{
+		{Name: "type"}, {Name: "filter"}, {Name: "sink"}, {Name: "index"},
 	}},
 	{Name: db.PortGroupTable, Key: "name", Root: true, model: &db.PortGroup{}, Columns: []Column{
 		{Name: "ports", Refs: true, Members: true},

@@ -110,7 +110,9 @@ func (p *planner) insert(it *item) {
 	for i, c := range it.table.Columns {
 		if c.Members {
 			members, missing := p.members(it, c)
-			columns[c.Name] = encodeSet(members, c.Refs)
+			if len(members) > 0 {
+				columns[c.Name] = encodeSet(members, c.Refs)
+			}
 			p.learn(it, missing)
 		} else if v := r.column(i); !isEmpty(v) {
 			columns[c.Name] = encode(v)

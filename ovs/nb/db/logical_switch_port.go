@@ -13,6 +13,7 @@ type LogicalSwitchPort struct {
 	Addresses    []string          `ovsdb:"addresses"`
 	Enabled      *bool             `ovsdb:"enabled"`
 	ExternalIDs  map[string]string `ovsdb:"external_ids"`
+	MirrorRules  []string          `ovsdb:"mirror_rules"`
 	Name         string            `ovsdb:"name"`
 	Options      map[string]string `ovsdb:"options"`
 	PortSecurity []string          `ovsdb:"port_security"`
@@ -103,6 +104,34 @@ func equalLogicalSwitchPortExternalIDs(a, b map[string]string) bool {
 	return true
 }
 
+func (a *LogicalSwitchPort) GetMirrorRules() []string {
+	return a.MirrorRules
+}
+
+func copyLogicalSwitchPortMirrorRules(a []string) []string {
+	if a == nil {
+		return nil
+	}
+	b := make([]string, len(a))
+	copy(b, a)
+	return b
+}
+
+func equalLogicalSwitchPortMirrorRules(a, b []string) bool {
+	if (a == nil) != (b == nil) {
+		return false
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for i, v := range a {
+		if b[i] != v {
+			return false
+		}
+	}
+	return true
+}
+
 func (a *LogicalSwitchPort) GetName() string {
 	return a.Name
 }
@@ -174,6 +203,7 @@ func (a *LogicalSwitchPort) DeepCopyInto(b *LogicalSwitchPort) {
 	b.Addresses = copyLogicalSwitchPortAddresses(a.Addresses)
 	b.Enabled = copyLogicalSwitchPortEnabled(a.Enabled)
 	b.ExternalIDs = copyLogicalSwitchPortExternalIDs(a.ExternalIDs)
+	b.MirrorRules = copyLogicalSwitchPortMirrorRules(a.MirrorRules)
 	b.Options = copyLogicalSwitchPortOptions(a.Options)
 	b.PortSecurity = copyLogicalSwitchPortPortSecurity(a.PortSecurity)
 }
@@ -198,6 +228,7 @@ func (a *LogicalSwitchPort) Equals(b *LogicalSwitchPort) bool {
 		equalLogicalSwitchPortAddresses(a.Addresses, b.Addresses) &&
 		equalLogicalSwitchPortEnabled(a.Enabled, b.Enabled) &&
 		equalLogicalSwitchPortExternalIDs(a.ExternalIDs, b.ExternalIDs) &&
+		equalLogicalSwitchPortMirrorRules(a.MirrorRules, b.MirrorRules) &&
 		a.Name == b.Name &&
 		equalLogicalSwitchPortOptions(a.Options, b.Options) &&
 		equalLogicalSwitchPortPortSecurity(a.PortSecurity, b.PortSecurity) &&

@@ -1,0 +1,109 @@
+package state
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/heddle-net/heddle/ovs/nb/db"
+)
+
+// Mirror says which Pods' packets are copied, and where to: a TrafficMirror, or the mirror of the nodes.
+type Mirror struct {
+	Name            string // of the TrafficMirror; empty for that of the nodes
+	Invalid         string // what cannot be read of it: nothing is copied then
+	Selector        Selector
+	Egress, Ingress bool   // what the Pods send, what they are sent
+	Sink            string // by what a node finds the port that copies go to (ovn-controller(8), external_ids:mirror-id of an Interface)
+	Pod             string // key of the Pod that it goes to, empty for anything else
+	// EgressKey and IngressKey are those of GRE, for copies that go to a Pod from other nodes.
+	EgressKey, IngressKey uint32
+}
+
+func (m *Mirror) equal(o *Mirror) bool { return reflect.DeepEqual(m, o) }
+
+// NodeMirror is the sink of the mirror that Pods ask for by annotation, and its name in OVN.
+const NodeMirror = "mirror0"
+
+// NodeMirrorKey is its key, which no TrafficMirror can have.
+const NodeMirrorKey = "node/" + NodeMirror
+
+// MirrorLabel is one that no object can have; Pods have it that ask for the mirror of their node.
+const MirrorLabel = "mirror//"
+
+// nodeMirror copies the packets of the Pods that ask for it, or of all Pods, to a link of their node.
+func nodeMirror(all bool) *Mirror {
+	m := &Mirror{Egress: true, Ingress: true, Sink: NodeMirror}
+	if !all {
+		m.Selector.Pods = []Requirement{{Key: MirrorLabel, Operator: Exists}}
+	}
+	return m
+}
+
+// MirrorRow is one of OVN's mirrors. Each has one direction, because Open vSwitch copies what a Pod sends several times
+// (docs/decisions/0017-mirrors.md): the daemon finds those by their names, and sees to it.
+type MirrorRow struct {
+	Name   string
+	Filter string // from-lport is what the Pod sends, to-lport what it is sent (ovn-nb(5), Mirror)
+	Key    uint32 // of GRE, of those that are far
+}
+
+// Rows are those of a mirror. What goes to a Pod has others for Pods on other nodes, which are far.
+func (m *Mirror) Rows(far bool) (rows []MirrorRow) {
+	name := NodeMirror
+	if m.Name != "" {
+		name = "tm-" + m.Name
+	}
+	if far {
+		name += "/far"
+	}
+	if m.Egress {
+		rows = append(rows, MirrorRow{name + "/out", db.MirrorFilterFromLport, m.EgressKey})
+	}
+	if m.Ingress {
+		rows = append(rows, MirrorRow{name + "/in", db.MirrorFilterToLport, m.IngressKey})
+	}
+	return rows
+}
+
+// mirroredIndex is the value of a Pod in its index.
+func mirroredIndex(p *Pod) string {
+	if _, ok := p.Labels.Get(MirrorLabel); ok {
+		return MirrorLabel
+	}
+	return ""
+}
+
+// Mirror returns the Mirror of that name, nil when there is none.
+func (v *View) Mirror(name string) *Mirror { return v.store.Mirrors.get(v, name) }
+
+// Mirrors lists all of them by name.
+func (v *View) Mirrors() []*Mirror {
+	list := slices.Clone(v.store.Mirrors.by(v, 0, ""))
+	slices.SortFunc(list, func(a, b *Mirror) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// MirrorsPods tells whether a Pod asks for the mirror of its node.
+func (v *View) MirrorsPods() bool { return len(v.store.Pods.by(v, 1, MirrorLabel)) > 0 }
+
+// MirrorsOf lists the mirrors that choose a Pod, by name.
+func (v *View) MirrorsOf(pod *Pod) []*Mirror {
+	return slices.DeleteFunc(v.Mirrors(), func(m *Mirror) bool {
+		c := m.Selector.canonical()
+		var namespace *Namespace
+		if len(c.namespaces) > 0 {
+			namespace = v.store.Namespaces.get(v, pod.Namespace)
+		}
+		return m.Invalid != "" || m.Pod == pod.Key() || !c.matches(pod, namespace)
+	})
+}
+
+// InternalIP is the first of a node's own addresses, the zero Addr when it has none.
+func (v *View) InternalIP(node string) netip.Addr {
+	if n := v.store.Nodes.get(v, node); n != nil && len(n.InternalIPs) > 0 {
+		return n.InternalIPs[0]
+	}
+	return netip.Addr{}
+}
