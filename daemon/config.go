@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -44,6 +45,10 @@ type Config struct {
 	DNSService   string
 	NodeLocalDNS []netip.Addr
 
+	// MirrorLink is the name of the link on the node that copies of Pods' packets come to; MirrorAll copies those of all Pods.
+	MirrorLink string
+	MirrorAll  bool
+
 	CNIConfDir, CNIBinDir string
 	// CNIBinary is the plugin that is installed.
 	CNIBinary string
@@ -52,6 +57,9 @@ type Config struct {
 
 	MetricsAddr, HealthAddr string
 }
+
+// linkName is what the kernel and OVS take both.
+var linkName = regexp.MustCompile(`^[a-zA-Z][-_.a-zA-Z0-9]{0,14}$`)
 
 // Validate says what is wrong with the command line.
 func (c *Config) Validate() error {
@@ -70,6 +78,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("--encap-type %q is not geneve, vxlan or stt", c.EncapType)
 	case c.MTU != 0 && (c.MTU < 576 || c.MTU > 65535):
 		return fmt.Errorf("--mtu %d is not 0 or between 576 and 65535", c.MTU)
+	case !linkName.MatchString(c.MirrorLink) || slices.Contains([]string{host.LinkOverlay, host.LinkUplink, host.BridgeInt}, c.MirrorLink):
+		return fmt.Errorf("--mirror-iface %q is no name for a link, or one that is taken", c.MirrorLink)
 	case !slices.Contains([]string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"}, c.CNIVersion):
 		return fmt.Errorf("--cni-version %q is not 0.3.1, 0.4.0, 1.0.0 or 1.1.0", c.CNIVersion)
 	}

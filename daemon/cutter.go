@@ -4,14 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/heddle-net/heddle/daemon/service"
-	"github.com/heddle-net/heddle/ovs/unixctl"
 )
 
 // cutter cuts the UDP flows of Services to endpoints that are gone. ovn-controller does so too (ovn-nb(5), options:ct_flush of a
@@ -19,20 +16,15 @@ import (
 // datagram in between makes an entry for the old endpoint again, which lives as long as its client goes on. So it is done once more when
 // ovn-controller says that it is done (docs/decisions/0014-udp-flows-are-cut-twice.md).
 type cutter struct {
-	socket    string // of the Open_vSwitch database, next to which ovs-vswitchd has its own
+	switchd
 	services  *service.Index
 	wake      signal          // more flows are lost
 	installed <-chan struct{} // ovn-controller has caught up
 	log       logr.Logger
 }
 
-// A lost flow is remembered so long at least, for what OVN does late. ovs-vswitchd is asked again so long after it did not answer, and has
-// so long for an answer.
-const (
-	flowMemory  = time.Minute
-	cutAgain    = time.Second
-	answerLimit = 10 * time.Second
-)
+// A lost flow is remembered so long at least, for what OVN does late.
+const flowMemory = time.Minute
 
 // Run cuts until ctx is done: at once on each event, and after each of the next passes of the revalidators. That ovs-vswitchd does not
 // answer is logged, and tried again.
@@ -64,7 +56,7 @@ func (c *cutter) Run(ctx context.Context) error {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			c.log.Error(err, "cannot cut the UDP flows to endpoints that are gone")
-			again = time.After(cutAgain)
+			again = time.After(switchAgain)
 		case passes > 0 && len(lost) > 0:
 			passed = c.pass(ctx)
 		}
@@ -89,18 +81,6 @@ func (c *cutter) cut(ctx context.Context, lost []service.Flow) error {
 		}
 	}
 	return nil
-}
-
-// call asks ovs-vswitchd, whose socket is in the same directory as the database's.
-func (c *cutter) call(ctx context.Context, command string, args ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
-	defer cancel()
-	socket, err := unixctl.Socket(filepath.Dir(strings.TrimPrefix(c.socket, "unix:")), "ovs-vswitchd")
-	if err != nil {
-		return err
-	}
-	_, err = unixctl.Call(ctx, socket, command, args...)
-	return err
 }
 
 // there and back are the two tuples of a UDP entry, of which nothing is said about the client (ovs-dpctl(8), flush-conntrack).

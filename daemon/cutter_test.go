@@ -58,7 +58,7 @@ func TestCutter(t *testing.T) {
 	}
 	installed, done := r.ovs.SubscribeInstalled()
 	defer done()
-	c := &cutter{socket: r.OVS, services: x, wake: newSignal(), installed: installed, log: testr.New(t)}
+	c := &cutter{switchd: switchd{r.OVS}, services: x, wake: newSignal(), installed: installed, log: testr.New(t)}
 	go func() { _ = c.Run(t.Context()) }()
 
 	send := func() {

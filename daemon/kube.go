@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
+	"github.com/heddle-net/heddle/crds/heddle"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 )
 
@@ -27,12 +28,13 @@ type kube struct {
 	discovery    rest.Interface
 	coordination rest.Interface
 	networks     rest.Interface // networking.k8s.io
-	heddle       rest.Interface
+	heddle       rest.Interface // kubeovn.io
+	own          rest.Interface // heddle.dev
 }
 
 func newKube(cfg *rest.Config) (*kube, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme, coordinationv1.AddToScheme, networkingv1.AddToScheme, v1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, discoveryv1.AddToScheme, coordinationv1.AddToScheme, networkingv1.AddToScheme, v1.AddToScheme, heddle.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("register the API types: %w", err)
 		}
@@ -53,6 +55,7 @@ func newKube(cfg *rest.Config) (*kube, error) {
 		{&k.networks, networkingv1.SchemeGroupVersion, "/apis", runtime.ContentTypeProtobuf},
 		{&k.coordination, coordinationv1.SchemeGroupVersion, "/apis", runtime.ContentTypeProtobuf},
 		{&k.heddle, v1.GroupVersion, "/apis", runtime.ContentTypeJSON},
+		{&k.own, heddle.GroupVersion, "/apis", runtime.ContentTypeJSON},
 	} {
 		own := rest.CopyConfig(cfg)
 		own.GroupVersion, own.APIPath = &c.gv, c.path

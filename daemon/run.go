@@ -48,6 +48,7 @@ type daemon struct {
 	cutWake      signal
 	resolveWake  signal
 	shapeWake    signal
+	mirrorWake   signal
 	book         *domain.Book
 	peers        announce.Peers
 	assigned     chan assignment
@@ -81,7 +82,7 @@ func Run(ctx context.Context, cfg Config, log logr.Logger) error {
 func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 	d := &daemon{
 		cfg: cfg, log: log, kube: k, metrics: m, tables: &tables{},
-		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(), announceWake: newSignal(), cutWake: newSignal(), resolveWake: newSignal(), shapeWake: newSignal(),
+		readyChanged: newSignal(), chassisWake: newSignal(), hostWake: newSignal(), healthWake: newSignal(), announceWake: newSignal(), cutWake: newSignal(), resolveWake: newSignal(), shapeWake: newSignal(), mirrorWake: newSignal(),
 		assigned: make(chan assignment, mostAssignments),
 	}
 	d.tables.services = service.NewIndex(cfg.NodeName, func() { d.hostWake.set(); d.healthWake.set(); d.announceWake.set(); d.cutWake.set() })
@@ -90,7 +91,7 @@ func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 	d.chassisReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
 	d.hostReady = &condition{err: starting, changed: []signal{d.readyChanged, d.announceWake}}
 	d.feed = &feed{synced: make(chan struct{}), wake: []signal{d.readyChanged, d.announceWake}, sources: []interface{ informer() cache.Controller }{
-		k.podSource(cfg.NodeName, d.tables, d.shapeWake),
+		k.podSource(cfg.NodeName, d.tables, d.shapeWake, d.hostWake, d.mirrorWake),
 		k.namespaceSource(d.tables, d.shapeWake),
 		k.subnetSource(d.tables, cfg.JoinSubnet, d.shapeWake, d.hostWake, d.announceWake),
 		k.nodeSource(d.tables, d.hostWake, d.chassisWake, d.announceWake),
@@ -99,6 +100,7 @@ func newDaemon(cfg Config, log logr.Logger, k *kube, m *metrics) *daemon {
 		k.endpointSource(d.tables.services),
 		k.serviceCIDRSource(d.tables, log, d.hostWake),
 		k.resolverSource(d.book),
+		k.mirrorSource(d.tables, d.hostWake, d.mirrorWake),
 		k.dnsSource(cfg.DNSService, d.tables, d.resolveWake),
 	}}
 	if cfg.SouthboundAddr == "" {
@@ -148,11 +150,19 @@ func (d *daemon) node(ctx context.Context) error {
 		installed, done := ovs.SubscribeInstalled()
 		defer done()
 		return (&cutter{
-			socket: d.cfg.OVSSocket, services: d.tables.services, wake: d.cutWake, installed: installed, log: d.log.WithName("cutter"),
+			switchd: switchd{d.cfg.OVSSocket}, services: d.tables.services, wake: d.cutWake, installed: installed, log: d.log.WithName("cutter"),
 		}).Run(ctx)
 	})
 	parts.Go(func() error {
 		return (&resolver{book: d.book, ovs: ovs, servers: d.dnsServers, wake: d.resolveWake, log: d.log.WithName("dns")}).Run(ctx)
+	})
+	parts.Go(func() error {
+		return (&mirrors{
+			tables: d.tables, ovs: ovs, manager: manager, nodes: d.nodeMirror, wake: d.mirrorWake, synced: d.feed.synced, log: d.log.WithName("mirror"),
+		}).Run(ctx)
+	})
+	parts.Go(func() error {
+		return (&unmirror{switchd: switchd{d.cfg.OVSSocket}, ovs: ovs, log: d.log.WithName("mirror")}).Run(ctx)
 	})
 	parts.Go(func() error { return d.install(ctx) })
 	parts.Go(func() error { return d.sweep(ctx, manager) })
@@ -191,10 +201,10 @@ func (d *daemon) host(ctx context.Context, ovs *vswitch.Client, datapath host.Da
 		OVS: hostOVS{ovs, changed}, Log: d.log.WithName("host"),
 		Report: func(host.Report) { d.hostReady.set(h.Ready()) },
 	})
-	return d.runHost(ctx, h)
+	return d.runHost(ctx, h, ovs)
 }
 
-func (d *daemon) runHost(ctx context.Context, h *host.Host) error {
+func (d *daemon) runHost(ctx context.Context, h *host.Host, ovs *vswitch.Client) error {
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return h.Run(ctx) })
 	parts.Go(func() error {
@@ -204,7 +214,9 @@ func (d *daemon) runHost(ctx context.Context, h *host.Host) error {
 			return nil
 		}
 		for {
-			h.Update(d.hostInput())
+			in := d.hostInput()
+			in.NoMirrors = d.oldMirrorLinks(ctx, ovs, in.Mirrors)
+			h.Update(in)
 			select {
 			case <-d.hostWake:
 			case <-ctx.Done():
@@ -239,6 +251,7 @@ func (d *daemon) hostInput() host.Input {
 	d.tables.services.SetZone(me.zone)
 	in.Services = d.tables.services.Rows()
 	in.Balancers = slices.SortedFunc(maps.Keys(announce.Candidates(d.world())), netip.Addr.Compare)
+	in.Mirrors = d.mirrorLinks()
 	return in
 }
 

@@ -50,7 +50,7 @@ func newWorldOf(t testing.TB, objects func(*world)) *world {
 	w.cfg = Config{
 		Kube: gocmp.Or(w.older, w.cluster.Config()), NodeName: "n1", Namespace: "kube-system", Socket: w.socket, OVSSocket: n.OVS, SouthboundAddr: n.SB,
 		EncapType: "geneve", Datapath: DatapathAuto, ServiceCIDRs: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/12")},
-		JoinSubnet: "join", DNSService: "kube-system/kube-dns", CNIConfDir: filepath.Join(n.Dir, "net.d"), CNIBinDir: filepath.Join(n.Dir, "bin"), CNIBinary: binary,
+		JoinSubnet: "join", DNSService: "kube-system/kube-dns", MirrorLink: "mirror0", CNIConfDir: filepath.Join(n.Dir, "net.d"), CNIBinDir: filepath.Join(n.Dir, "bin"), CNIBinary: binary,
 		CNIVersion: "1.1.0", MetricsAddr: "127.0.0.1:10665", HealthAddr: "127.0.0.1:10666",
 	}
 	if err := w.cfg.Validate(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/heddle-net/heddle/crds/heddle"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/daemon/domain"
 	"github.com/heddle-net/heddle/daemon/host"
@@ -51,6 +52,7 @@ type tables struct {
 	southbound   port.Table[discoveryv1.EndpointSlice]
 	serviceCIDRs port.Table[[]netip.Prefix]
 	namespaces   port.Table[v1.QoS]
+	mirrors      port.Table[*heddle.TrafficMirror]
 	dns          port.Table[[]netip.Addr] // the addresses of the cluster's DNS
 	tunnel       port.Table[netip.Addr]   // one row, with the empty key, once this node's tunnel address is known
 }
@@ -64,6 +66,12 @@ func (s signal) set() {
 	select {
 	case s <- struct{}{}:
 	default:
+	}
+}
+
+func setAll(signals []signal) {
+	for _, s := range signals {
+		s.set()
 	}
 }
 
@@ -110,11 +118,7 @@ func (s *source[T]) delete(object any) {
 	}
 }
 
-func (s *source[T]) notify() {
-	for _, w := range s.wake {
-		w.set()
-	}
-}
+func (s *source[T]) notify() { setAll(s.wake) }
 
 // feed runs all watches. synced is closed when each has told its first list: an empty table means something from then on.
 type feed struct {
@@ -135,9 +139,7 @@ func (f *feed) Run(ctx context.Context) error {
 	}
 	if cache.WaitForCacheSync(ctx.Done(), wait...) {
 		close(f.synced)
-		for _, w := range f.wake {
-			w.set()
-		}
+		setAll(f.wake)
 	}
 	<-ctx.Done()
 	return nil
@@ -157,7 +159,7 @@ func listWatch(list func(context.Context, metav1.ListOptions) (runtime.Object, e
 }
 
 // podSource watches the metadata of this node's Pods: the API server leaves spec and status out.
-func (k *kube) podSource(nodeName string, t *tables, reshape signal) *source[*metav1.PartialObjectMetadata] {
+func (k *kube) podSource(nodeName string, t *tables, reshape signal, mirrored ...signal) *source[*metav1.PartialObjectMetadata] {
 	pods := k.metadata.Resource(corev1.SchemeGroupVersion.WithResource("pods"))
 	selector := fields.OneTermEqualSelector("spec.nodeName", nodeName).String()
 	return &source[*metav1.PartialObjectMetadata]{
@@ -179,8 +181,17 @@ func (k *kube) podSource(nodeName string, t *tables, reshape signal) *source[*me
 			if !old.QoS.Equal(pod.QoS) {
 				reshape.set()
 			}
+			if old.Mirror != pod.Mirror {
+				setAll(mirrored)
+			}
 		},
-		remove: t.pods.Delete,
+		remove: func(key string) {
+			old, _ := t.pods.Get(key)
+			t.pods.Delete(key)
+			if old.Mirror {
+				setAll(mirrored)
+			}
+		},
 	}
 }
 
@@ -318,6 +329,18 @@ func (k *kube) resolverSource(b *domain.Book) *source[*v1.DNSNameResolver] {
 		trim: func(r *v1.DNSNameResolver) *v1.DNSNameResolver {
 			r.ManagedFields = nil
 			return r
+		},
+	}
+}
+
+// mirrorSource watches TrafficMirrors.
+func (k *kube) mirrorSource(t *tables, wake ...signal) *source[*heddle.TrafficMirror] {
+	return &source[*heddle.TrafficMirror]{
+		example: &heddle.TrafficMirror{}, wake: wake, put: t.mirrors.Put, remove: t.mirrors.Delete,
+		lw: cache.NewListWatchFromClient(k.own, "trafficmirrors", "", fields.Everything()),
+		trim: func(m *heddle.TrafficMirror) *heddle.TrafficMirror {
+			m.ManagedFields, m.Status = nil, heddle.TrafficMirrorStatus{}
+			return m
 		},
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
+	"github.com/heddle-net/heddle/crds/heddle"
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/e2e/sandbox/build"
 	"github.com/heddle-net/heddle/e2e/sandbox/cluster"
@@ -149,7 +150,7 @@ func newEnv(c *cluster.Cluster) (*env, error) {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1.AddToScheme(scheme), v1alpha1.Install(scheme), v1alpha2.Install(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1.AddToScheme(scheme), heddle.AddToScheme(scheme), v1alpha1.Install(scheme), v1alpha2.Install(scheme)); err != nil {
 		return nil, err
 	}
 	w, err := client.NewWithWatch(config, client.Options{Scheme: scheme})

@@ -114,6 +114,8 @@ func define(f *flag.FlagSet, cfg *daemon.Config, opt *options) {
 	f.StringVar(&cfg.SouthboundService, "ovn-sb-service", "kube-system/heddle-ovn-sb", "Service whose endpoints are the OVN southbound database")
 	f.StringVar(&cfg.EncapType, "encap-type", "geneve", "tunnel protocol: geneve, vxlan or stt")
 	f.StringVar(&opt.encapIP, "encap-ip", "", "tunnel address; empty = the Node's InternalIP")
+	f.StringVar(&cfg.MirrorLink, "mirror-iface", "mirror0", "`name` of the link that copies of Pods' packets come to; it is there while a Pod asks for it")
+	f.BoolVar(&cfg.MirrorAll, "mirror-all", false, "copy the packets of all Pods to it; --mirror-all of heddle-controller has to say the same")
 	f.IntVar(&cfg.MTU, "mtu", 0, "MTU of Pods and ovn0; 0 = the uplink's less 100")
 	f.StringVar(&cfg.Datapath, "datapath", daemon.DatapathAuto, "auto, system (kernel module) or netdev (user space)")
 	f.StringVar(&opt.serviceCIDR, "service-cidr", "10.96.0.0/12", "Service CIDRs, separated by commas")

@@ -54,6 +54,7 @@ func Compile(cfg Config, in *Input, f Facts) Desired {
 	c.sysctls(join, subnets)
 	c.overlay(join, subnets)
 	c.nat(join, subnets)
+	c.mirrors()
 	return c.out
 }
 

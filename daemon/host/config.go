@@ -61,6 +61,9 @@ type Input struct {
 
 	// Balancers are addresses that some node answers for in the name of a Service, and that are no address of the node itself.
 	Balancers []netip.Addr
+
+	Mirrors   []Mirror
+	NoMirrors []string // links of those that are gone
 }
 
 // Subnet is one overlay Subnet of the default VPC.
@@ -74,7 +77,7 @@ type Subnet struct {
 func (in Input) Equal(o Input) bool {
 	return in.IP == o.IP && in.MAC == o.MAC && in.CIDR == o.CIDR && in.Gateway == o.Gateway &&
 		slices.Equal(in.Subnets, o.Subnets) && slices.Equal(in.NodeIPs, o.NodeIPs) && slices.Equal(in.OwnIPs, o.OwnIPs) &&
-		slices.Equal(in.ServiceCIDRs, o.ServiceCIDRs) && slices.Equal(in.Balancers, o.Balancers) &&
+		slices.Equal(in.ServiceCIDRs, o.ServiceCIDRs) && slices.Equal(in.Balancers, o.Balancers) && slices.Equal(in.Mirrors, o.Mirrors) && slices.Equal(in.NoMirrors, o.NoMirrors) &&
 		slices.EqualFunc(in.Services, o.Services, func(a, b *Service) bool { return a == b || reflect.DeepEqual(a, b) })
 }
 

@@ -2,6 +2,7 @@ package port
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,13 +19,14 @@ func (m *Manager) Del(ctx context.Context, r *api.Request) error {
 	}
 	defer unlock()
 	start := time.Now()
-	if err := m.removePorts(ctx, of(r.ContainerID, r.IfName)); err != nil {
+	attached, tap := of(r.ContainerID, r.IfName), tapOf(r.ContainerID)
+	if err := m.removePorts(ctx, func(i *vswitch.Interface) bool { return attached(i) || tap(i) }); err != nil {
 		return err
 	}
 	m.observe(r.Command, PartOVSDB, start)
 	m.shapes.remove(HostName(r.ContainerID, r.IfName))
 	defer m.observe(r.Command, PartNetNS, time.Now())
-	return deleteLink(HostName(r.ContainerID, r.IfName))
+	return errors.Join(deleteLink(HostName(r.ContainerID, r.IfName)), deleteLink(HostName(r.ContainerID, TapLink)))
 }
 
 // removePorts takes the selected ports out of OVS in one transaction. This comes before their veths go, so that

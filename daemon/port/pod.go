@@ -24,6 +24,7 @@ type Pod struct {
 	Gateway   string
 	Subnet    string
 	QoS       v1.QoS // what its own annotations ask for
+	Mirror    bool   // its packets are copied to the node's mirror
 }
 
 // AnnotationMirror is where the kubelet puts the UID of a static Pod on its mirror (ConfigMirrorAnnotationKey of the kubelet).
@@ -47,6 +48,7 @@ func PodFrom(namespace, name, uid string, annotations map[string]string) Pod {
 		Gateway:   annotations[v1.AnnotationGateway],
 		Subnet:    annotations[v1.AnnotationLogicalSwitch],
 		QoS:       qos,
+		Mirror:    annotations[v1.AnnotationMirror] == v1.AnnotationTrue,
 	}
 }
 

@@ -43,6 +43,8 @@ type Client struct {
 	installs hub
 	// making is held by who makes the row that ports share.
 	making sync.Mutex
+	// unmirrored wakes those who end the copying of packets.
+	unmirrored hub
 }
 
 // Connect dials the database and returns when its content is in the cache. It retries until ctx is done; from then on the
@@ -95,7 +97,7 @@ func (c *Client) connect(ctx context.Context, log logr.Logger) error {
 	c.db.Cache().AddEventHandler(&cache.EventHandlerFuncs{
 		AddFunc:    func(_ string, row model.Model) { c.changes.notify(name(row)) },
 		UpdateFunc: c.updated,
-		DeleteFunc: func(_ string, row model.Model) { c.changes.notify(name(row)) },
+		DeleteFunc: c.deleted,
 	})
 	return nil
 }
@@ -103,6 +105,9 @@ func (c *Client) connect(ctx context.Context, log logr.Logger) error {
 // updated passes a change on, but not that a bridge has other ports, which comes as a change of the port, too, or other keys of
 // ovn-controller's: both come with each Pod.
 func (c *Client) updated(_ string, before, after model.Model) {
+	if was, ok := before.(*mirrorRow); ok && was.loses(after.(*mirrorRow)) {
+		c.unmirrored.notify("")
+	}
 	was, ok1 := before.(*Bridge)
 	is, ok2 := after.(*Bridge)
 	if !ok1 || !ok2 {
@@ -118,6 +123,13 @@ func (c *Client) updated(_ string, before, after model.Model) {
 	if !reflect.DeepEqual(then, now) {
 		c.changes.notify(is.Name)
 	}
+}
+
+func (c *Client) deleted(_ string, row model.Model) {
+	if m, ok := row.(*mirrorRow); ok && m.loses(&mirrorRow{}) {
+		c.unmirrored.notify("")
+	}
+	c.changes.notify(name(row))
 }
 
 // notOVN leaves out what ovn-controller keeps in a bridge's external_ids (ovn-controller(8)).
@@ -140,6 +152,8 @@ func (c *Client) SubscribeInstalled() (<-chan struct{}, func()) {
 // name of the bridge, port or interface; empty for the tables that have none.
 func name(row model.Model) string {
 	switch r := row.(type) {
+	case *root:
+		return rootName
 	case *Bridge:
 		return r.Name
 	case *portRow:
@@ -153,12 +167,13 @@ func name(row model.Model) string {
 
 // monitor lists the columns one by one; the package comment says why.
 func (c *Client) monitor() *client.Monitor {
-	r, b, p, i, q := &root{}, &Bridge{}, &portRow{}, &Interface{}, &qosRow{}
+	r, b, p, i, q, m := &root{}, &Bridge{}, &portRow{}, &Interface{}, &qosRow{}, &mirrorRow{}
 	return c.db.NewMonitor(
-		client.WithTable(r, &r.Bridges, &r.ExternalIDs),
+		client.WithTable(r, &r.Bridges, &r.ExternalIDs, &r.NextCfg, &r.CurCfg),
 		client.WithTable(b, &b.Name, &b.Ports, &b.DatapathType, &b.FailMode, &b.OtherConfig, &b.ExternalIDs),
 		client.WithTable(p, &p.Name, &p.Interfaces, &p.QoS, &p.ExternalIDs),
 		client.WithTable(q, &q.Type, &q.ExternalIDs),
+		client.WithTable(m, &m.Name, &m.From, &m.To, &m.Output, &m.ExternalIDs),
 		client.WithTable(i, &i.Name, &i.Type, &i.MAC, &i.MTURequest, &i.Options, &i.ExternalIDs, &i.OFPort, &i.Error))
 }
 

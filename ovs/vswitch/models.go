@@ -25,7 +25,12 @@ type root struct {
 	UUID        string            `ovsdb:"_uuid"`
 	Bridges     []string          `ovsdb:"bridges"`
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
+	NextCfg     int               `ovsdb:"next_cfg"`
+	CurCfg      int               `ovsdb:"cur_cfg"`
 }
+
+// rootName stands for it where rows have names.
+const rootName = "."
 
 // Bridge is a row of the table Bridge. DatapathType is "system" (the kernel, also when empty) or "netdev" (user space); FailMode is
 // "standalone" (the default) or "secure" (no flow until a controller comes).
@@ -37,6 +42,7 @@ type Bridge struct {
 	FailMode     *string           `ovsdb:"fail_mode"`
 	OtherConfig  map[string]string `ovsdb:"other_config"`
 	ExternalIDs  map[string]string `ovsdb:"external_ids"`
+	Mirrors      []string          `ovsdb:"mirrors"` // written, never read
 }
 
 // portRow is a row of the table Port.
@@ -75,5 +81,6 @@ func databaseModel() (model.ClientDBModel, error) {
 		"Port":         &portRow{},
 		"Interface":    &Interface{},
 		"QoS":          &qosRow{},
+		"Mirror":       &mirrorRow{},
 	})
 }
