@@ -24,6 +24,9 @@ var elsewhere = []struct{ command, runs string }{
 	{"kubectl -n kube-system delete pod -l app.kubernetes.io/component=ovn-central", "the same"},
 	{"kubectl -n kube-system debug node/heddle-1 ", "nobody: it shows, and does not end"},
 	{"kubectl -n kube-system delete pod -l app.kubernetes.io/managed-by=kubectl-debug", "nobody: it is about the command before"},
+	{"go install ./cmd/kubectl-heddle", "make bin builds the same"},
+	{"ln -s kubectl-heddle ", "nobody: it changes the reader's PATH"},
+	{"kubectl heddle tcpdump web -n blue ", "nobody: it shows, and does not end; e2e has its likes"},
 }
 
 // otherPages have their own tests.

@@ -109,8 +109,8 @@ var foreignFlags = []string{"--service-cluster-ip-range", "--node-ip", "--set"}
 // TestFlags shows that every flag which is named in the text is one of Heddle's programs.
 func TestFlags(t *testing.T) {
 	known := foreignFlags
-	for _, program := range []string{"heddle-controller", "heddle-daemon"} {
-		cmd := exec.Command("go", "run", "./cmd/"+program, "--help")
+	for _, program := range []string{"heddle-controller", "heddle-daemon", "kubectl-heddle mirror"} {
+		cmd := exec.Command("go", append([]string{"run"}, strings.Fields("./cmd/"+program+" --help")...)...)
 		cmd.Dir = root
 		said, err := cmd.CombinedOutput()
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -38,6 +39,11 @@ var builtin = map[string]func() any{
 	"EndpointSlice": func() any { return &discoveryv1.EndpointSlice{} },
 	"ServiceCIDR":   func() any { return &networkingv1.ServiceCIDR{} },
 	"NetworkPolicy": func() any { return &networkingv1.NetworkPolicy{} },
+
+	"ClusterRole":        func() any { return &rbacv1.ClusterRole{} },
+	"ClusterRoleBinding": func() any { return &rbacv1.ClusterRoleBinding{} },
+	"Role":               func() any { return &rbacv1.Role{} },
+	"RoleBinding":        func() any { return &rbacv1.RoleBinding{} },
 }
 
 // TestManifests shows that every manifest is accepted as its kind, without a field that the kind does not have.

@@ -1,14 +1,12 @@
 package e2e
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/heddle-net/heddle/docs"
-	"github.com/heddle-net/heddle/e2e/sandbox/build"
 )
 
 // TestDocs does what the pages tell their readers to do, block by block. Each page cleans up behind itself.
@@ -73,13 +71,8 @@ const patience = `kubectl() {
 // shell runs commands as a reader does who has set up kubectl.
 func (e *env) shell(t *testing.T, commands, input string) string {
 	t.Helper()
-	programs, err := build.KubernetesDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("bash", "-euo", "pipefail", "-c", patience+commands)
+	cmd := e.asUser(t, exec.Command("bash", "-euo", "pipefail", "-c", patience+commands))
 	cmd.Dir = ".."
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+e.Kubeconfig(), "PATH="+programs+":"+os.Getenv("PATH"))
 	cmd.Stdin = strings.NewReader(input)
 	said, err := cmd.CombinedOutput()
 	if err != nil {
