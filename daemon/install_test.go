@@ -69,12 +69,14 @@ func TestInstall(t *testing.T) {
 func TestConfig(t *testing.T) {
 	good := Config{
 		NodeName: "n1", Socket: "/s", SouthboundService: "kube-system/heddle-ovn-sb", Datapath: "auto", EncapType: "geneve",
-		EncapIP: netip.MustParseAddr("192.0.2.1"), CNIVersion: "1.0.0", DNSService: "kube-system/kube-dns",
+		EncapIP: netip.MustParseAddr("192.0.2.1"), CNIVersion: "1.0.0", DNSService: "kube-system/kube-dns", MirrorLink: "mirror0",
 	}
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Config){
+		`--mirror-iface "ovn0" is no name for a link, or one that is taken`:          func(c *Config) { c.MirrorLink = "ovn0" },
+		`--mirror-iface "a link" is no name for a link, or one that is taken`:        func(c *Config) { c.MirrorLink = "a link" },
 		"--node-name is missing (in a Pod: env NODE_NAME from spec.nodeName)":        func(c *Config) { c.NodeName = "" },
 		`--socket "s" is not an absolute path`:                                       func(c *Config) { c.Socket = "s" },
 		`--ovn-sb-service "sb" is not namespace/name, and there is no --ovn-sb-addr`: func(c *Config) { c.SouthboundService = "sb" },

@@ -42,11 +42,16 @@ func (m *mirrors) Run(ctx context.Context) error {
 	}
 	changed, done := m.ovs.Subscribe(func(string) bool { return true })
 	defer done()
+	told := ""
 	for {
 		var again <-chan time.Time
-		if err := m.pass(ctx); err != nil && ctx.Err() == nil {
-			m.log.Error(err, "packets are not copied as TrafficMirrors have it")
+		err := m.pass(ctx)
+		if err != nil && ctx.Err() == nil {
 			again = time.After(mirrorAgain)
+			if text := err.Error(); text != told {
+				m.log.Error(err, "packets are not copied as TrafficMirrors have it")
+				told = text
+			}
 		}
 		select {
 		case <-ctx.Done():

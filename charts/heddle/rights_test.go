@@ -168,7 +168,7 @@ func TestRolesAreClosedLists(t *testing.T) {
 	mayWrite := []string{
 		"pods", "nodes", "namespaces", "events", "leases", "subnets", "ips", "vpcs",
 		"subnets/status", "vpcs/status", "services/status", "subnets/finalizers", "ips/finalizers", "vpcs/finalizers",
-		"services", "endpointslices", "switch-lb-rules/status", "security-groups/status", "dnsnameresolvers", "dnsnameresolvers/status",
+		"services", "endpointslices", "switch-lb-rules/status", "security-groups/status", "dnsnameresolvers", "dnsnameresolvers/status", "trafficmirrors/status",
 		"adminnetworkpolicies/status", "baselineadminnetworkpolicies/status", "clusternetworkpolicies/status",
 	}
 	var rules []rbacv1.PolicyRule

@@ -75,6 +75,11 @@ func (m *Manager) SetTaps(ctx context.Context, taps []Tap, collectors []Collecto
 		}
 	}
 	for _, c := range collectors {
+		// In user space OVS has one port for all of IP protocol 47, and takes what comes by it for GRE or for ERSPAN, by which was first.
+		if c.Type == "erspan" && m.cfg.SoftwareChecksums && len(mirrors) > 0 {
+			failed = append(failed, fmt.Errorf("copies for %s: the user-space datapath has no ERSPAN where a Pod gets copies from other nodes", c.Address))
+			continue
+		}
 		wanted[c.Name] = true
 		if err := m.ensure(ctx, ifaces, c.port(m.cfg.Bridge)); err != nil {
 			failed = append(failed, fmt.Errorf("copies for %s: %w", c.Address, err))
