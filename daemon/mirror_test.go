@@ -25,7 +25,12 @@ func TestUnmirror(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- u.Run(ctx) }()
-	defer func() { stop(); <-done }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 
 	host := port.HostName(from.id, "eth0")
 	r.VSCtl("add-port", "br-int", "copies", "--", "set", "Interface", "copies", "type=internal", "--", "--id=@out", "get", "Port", "copies",

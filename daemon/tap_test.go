@@ -40,10 +40,14 @@ func TestTaps(t *testing.T) {
 	have("not attached yet", "")
 	s.must("ADD")
 	other.must("ADD")
-	set(taps, collectors)
+	set(nil, collectors)
 	tunnels := r.VSCtl("--bare", "--columns=type,options,error", "find", "Interface", "external_ids:heddle-tunnel=true", "external_ids:mirror-id!=\"\"")
 	if want := []string{"gre\nkey=7 remote_ip=192.0.2.9", "erspan\nerspan_idx=8 erspan_ver=1 key=8 remote_ip=2001:db8::9"}; !strings.Contains(tunnels, want[0]) || !strings.Contains(tunnels, want[1]) {
 		t.Errorf("tunnels to collectors: %s", tunnels)
+	}
+	err := r.manager.SetTaps(t.Context(), taps, collectors, nil)
+	if want := "copies for 2001:db8::9: the user-space datapath has no ERSPAN where a Pod gets copies from other nodes"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 	set(taps, nil)
 	is := fmt.Sprintf("heddle-tap=%s mirror-id=%s vendor=heddle", s.id, s.pod.Key())

@@ -135,8 +135,10 @@ func (e *env) nodeState(t *testing.T, node string) string {
 	t.Helper()
 	var lines []string
 	for _, args := range [][]string{
-		{"ovs-vsctl", "--bare", "--columns=name", "list", "Interface"}, {"ovs-vsctl", "list", "Mirror"},
-		{"sh", "-c", "ip -o link | cut -d: -f2 | cut -d@ -f1"}, {"tc", "qdisc", "show"},
+		{"ovs-vsctl", "--bare", "--columns=name", "list", "Interface"},
+		{"ovs-vsctl", "list", "Mirror"},
+		{"sh", "-c", "ip -o link | cut -d: -f2 | cut -d@ -f1"},
+		{"tc", "qdisc", "show"},
 	} {
 		lines = append(lines, strings.Split(e.run(t, node, args...), "\n")...)
 	}
@@ -251,7 +253,7 @@ func TestMirror(t *testing.T) {
 	for _, m := range mirrors {
 		await(t, e, m, mirrorReady)
 	}
-	copies := func(when string, others ...*sink) {
+	copies := func(when string) {
 		t.Helper()
 		for mirror, filter := range map[string]string{
 			"tm-e2e-link/in": "", "tm-e2e-gre/in": "icmp", "tm-e2e-gre/out": "recirc_id=0,icmp", "tm-e2e-near/in": "", "tm-e2e-near/out": "recirc_id=0",
