@@ -17,23 +17,43 @@ import (
 // BenchmarkCNIAdd: the address is there before the runtime asks.
 func BenchmarkCNIAdd(b *testing.B) { benchmark(b, 1, "ADD") }
 
+// BenchmarkCNIAddAmong200 is on a node that has 200 Pods already.
+func BenchmarkCNIAddAmong200(b *testing.B) { (&load{standing: 200}).benchmark(b, 1, "ADD") }
+
+// BenchmarkCNIAddShapedAmong200 is the same with limits of both directions, for all of them.
+func BenchmarkCNIAddShapedAmong200(b *testing.B) {
+	(&load{standing: 200, annotations: []string{"ingress_rate=100", "egress_rate=100"}}).benchmark(b, 1, "ADD")
+}
+
 // BenchmarkCNIAdd40 is 40 ADDs at once.
 func BenchmarkCNIAdd40(b *testing.B) { benchmark(b, 40, "ADD") }
 
 // BenchmarkCNIDel deletes what was added.
 func BenchmarkCNIDel(b *testing.B) { benchmark(b, 1, "DEL") }
 
-func benchmark(b *testing.B, atOnce int, measured string) {
+// load is what the node has besides, and what its Pods ask for.
+type load struct {
+	standing    int
+	annotations []string
+}
+
+func benchmark(b *testing.B, atOnce int, measured string) { (&load{}).benchmark(b, atOnce, measured) }
+
+func (l *load) benchmark(b *testing.B, atOnce int, measured string) {
 	r := newRig(b)
 	took := []time.Duration{}
 	number := 0
 	var all []*sandbox
 	for range 5 * atOnce { // warm: the first Pod of a node is slow in OVN
 		number++
-		all = append(all, r.benchPod(number))
+		all = append(all, l.pod(r, number))
 	}
 	batch(b, all[:1], "ADD", &[]time.Duration{})
 	batch(b, all[:1], "DEL", &[]time.Duration{})
+	for range l.standing {
+		number++
+		batch(b, []*sandbox{l.pod(r, number)}, "ADD", &[]time.Duration{})
+	}
 	r.parts.times = map[string][]time.Duration{}
 	b.ResetTimer()
 	for range b.N {
@@ -41,7 +61,7 @@ func benchmark(b *testing.B, atOnce int, measured string) {
 		some := make([]*sandbox, atOnce)
 		for i := range some {
 			number++
-			some[i] = r.benchPod(number)
+			some[i] = l.pod(r, number)
 		}
 		r.NBCtl("--wait=hv", "sync")
 		adds, dels := &[]time.Duration{}, &[]time.Duration{}
@@ -69,9 +89,10 @@ func benchmark(b *testing.B, atOnce int, measured string) {
 	}
 }
 
-// benchPod has its port in the southbound database already; nothing is cleaned up when the benchmark ends but the node.
-func (r *rig) benchPod(number int) *sandbox {
+// pod has its port in the southbound database already; nothing is cleaned up when the benchmark ends but the node.
+func (l *load) pod(r *rig, number int) *sandbox {
 	s := r.pod(fmt.Sprintf("p%d", number), fmt.Sprintf("10.16.%d.%d", number/250, number%250+2), "10.16.0.0/16", "10.16.255.254", number%250)
+	s.annotated(l.annotations...)
 	return s
 }
 

@@ -3,6 +3,7 @@
 //	CNI plugin ──socket──▶ Server ─▶ port.Manager ─▶ netns, veth, OVS
 //	Kubernetes ──watch───▶ Tables of Pods, Subnets, Nodes, Services, EndpointSlices ─▶ port.Manager · chassis loop · host.Host
 //	                       Announcer ─▶ the addresses of load balancers on the uplink, this node's Lease
+//	                       mirrors ─▶ filters of OVS's mirrors, and where their copies go (with port and host)
 //	                       chassis loop ─▶ Open_vSwitch:external_ids, br-int, Node annotation
 //
 // It owns the socket, the files of the CNI configuration, the keys of Open_vSwitch:external_ids named in chassis.go and the Node's

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heddle-net/heddle/controller/state"
 	"github.com/heddle-net/heddle/ovs/ovstest/node"
 )
 
@@ -39,6 +40,17 @@ func TestMirror(t *testing.T) {
 	if left := r.NBCtl("list", "Mirror") + r.VSCtl("list", "Mirror"); strings.TrimSpace(left) != "" {
 		t.Errorf("left over: %s", left)
 	}
+}
+
+// TestMirrorAll: every Pod is copied where the controller is told so, none asked for it.
+func TestMirrorAll(t *testing.T) {
+	node.UsePrograms(t, "../../dist/root")
+	r := newRigOf(t, state.Config{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", JoinSubnet: "join", MirrorAll: true})
+	a, b := r.pod("a", 10), r.pod("b", 11)
+	r.mirror()
+	r.apply()
+	r.ping(a, b)
+	r.copies("5 questions and their answers, in two families, between two that are copied", 20)
 }
 
 // mirror is the node's link for copies, as the daemon makes it, with a counter of ICMP echoes.

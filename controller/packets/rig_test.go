@@ -73,9 +73,14 @@ spec: {subnet: join, v4IpAddress: 100.64.0.2, v6IpAddress: "fd00:100:64::2", mac
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigOf(t, state.Config{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", JoinSubnet: "join"})
+}
+
+func newRigOf(t *testing.T, config state.Config) *rig {
+	t.Helper()
 	r := &rig{Node: node.Start(t, node.Options{}), t: t, pods: make(map[string]*pod)}
 	r.nodes = map[string]*node.Node{"n1": r.Node}
-	r.store = state.New(state.Config{DefaultVpc: "ovn-cluster", DefaultSubnet: "ovn-default", JoinSubnet: "join"})
+	r.store = state.New(config)
 	var err error
 	if r.conn, err = nb.Dial(t.Context(), nb.Config{Endpoints: []string{r.NB}, Log: logr.Discard()}); err != nil {
 		t.Fatal(err)

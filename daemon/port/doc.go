@@ -11,7 +11,9 @@
 //
 // What annotations ask of a Pod's traffic is set within ADD, and by Reshape when it changes (shape.go, and package shape).
 //
-// It owns the veths named by HostName and the OVS interfaces that carry external_ids:container_id. These two are all its
+// Copies of packets go to a Pod by a second link, and to collectors and from other nodes by tunnels (tap.go).
+//
+// It owns the veths named by HostName, the OVS interfaces that carry external_ids:container_id, and those of tap.go. They are all its
 // state: a fresh process reads from them what each container has. It may import ovs/vswitch, daemon/shape, cni/api and the API constants of
 // crds/v1; it knows nothing of Kubernetes clients, sockets or the CNI environment. Kernel calls are made in the network
 // namespace of the process.
