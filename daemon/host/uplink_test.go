@@ -233,6 +233,7 @@ func TestOVSGone(t *testing.T) {
 	}
 	r.node.StartProcess(node.VSwitchd)
 	r.ovs.fail.Store(false)
+	r.nudge() // a client tells of its new connection; the next try could be later than this test waits
 	r.until("uplink in br-phy again", func() bool { return h.Ready() == nil && r.moved() })
 	r.reachesOutside()
 }
