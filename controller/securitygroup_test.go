@@ -12,11 +12,11 @@ import (
 )
 
 // untilGroup waits until a SecurityGroup's condition has that reason.
-func (r *rig) untilGroup(name, reason string) *v1.SecurityGroup {
+func (r *rig) untilGroup(name, reason string, generation int64) *v1.SecurityGroup {
 	r.Helper()
 	return r.wait(&v1.SecurityGroupList{}, fmt.Sprintf("SecurityGroup %s is %s", name, reason), func(obj client.Object) bool {
 		c := readyOf(obj.(*v1.SecurityGroup).Status.Conditions)
-		return obj.GetName() == name && c.Reason == reason && c.ObservedGeneration == obj.GetGeneration()
+		return obj.GetName() == name && c.Reason == reason && c.ObservedGeneration == obj.GetGeneration() && obj.GetGeneration() >= generation
 	}).(*v1.SecurityGroup)
 }
 
@@ -31,7 +31,7 @@ func TestSecurityGroupLife(t *testing.T) {
 	r.event("web", `there is no SecurityGroup "web": the Pod is denied all that its other ones do not allow`)
 
 	r.create(&v1.SecurityGroup{ObjectMeta: metav1.ObjectMeta{Name: "web"}})
-	empty := r.untilGroup("web", "Ready")
+	empty := r.untilGroup("web", "Ready", 1)
 	r.nb.Nbctl("--timeout=30", "wait-until", "Port_Group", empty.Status.PortGroup, `external_ids:heddle-owner="group/[]:securitygroup//web"`, "ports!=[]")
 	changed := empty.DeepCopy()
 	changed.Spec.IngressRules = []v1.SecurityGroupRule{{
@@ -39,7 +39,7 @@ func TestSecurityGroupLife(t *testing.T) {
 		Policy: v1.SecurityGroupAllow,
 	}}
 	r.must(r.client.Patch(r.Context(), changed, client.MergeFrom(empty)))
-	full := r.untilGroup("web", "Ready")
+	full := r.untilGroup("web", "Ready", empty.Generation+1) // the API server's cache may still have the one before
 	if s := full.Status; !s.IngressLastSyncSuccess || !s.EgressLastSyncSuccess || s.IngressMd5 == empty.Status.IngressMd5 || s.EgressMd5 != empty.Status.EgressMd5 {
 		t.Errorf("status was %+v, is %+v", empty.Status, s)
 	}
