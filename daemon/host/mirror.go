@@ -22,5 +22,7 @@ func (c *compiler) mirrors() {
 		s.Links = append(s.Links, Link{Name: m.Link, Up: true})
 		s.Sysctls = append(s.Sysctls, Sysctl{Key: "net/ipv6/conf/" + m.Link + "/disable_ipv6", Value: "1", Link: m.Link})
 	}
-	c.out.Segments = append(c.out.Segments, s)
+	if len(s.Ports)+len(s.NoPorts) > 0 {
+		c.out.Segments = append(c.out.Segments, s)
+	}
 }
