@@ -158,7 +158,8 @@ func (d *daemon) mirrorLinks() (links []host.Mirror) {
 		ids[host.MirrorID] = true
 	}
 	for _, obj := range d.tables.mirrors.Values() {
-		if name := obj.Spec.To.Interface; name != "" {
+		name := obj.Spec.To.Interface
+		if name != "" && (name == host.MirrorID || name != d.cfg.MirrorLink) { // a link has one id
 			ids[name] = true
 		}
 	}
