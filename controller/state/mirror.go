@@ -3,8 +3,6 @@ package state
 import (
 	"net/netip"
 	"reflect"
-	"slices"
-	"strings"
 
 	"github.com/heddle-net/heddle/ovs/nb/db"
 )
@@ -78,26 +76,22 @@ func mirroredIndex(p *Pod) string {
 // Mirror returns the Mirror of that name, nil when there is none.
 func (v *View) Mirror(name string) *Mirror { return v.store.Mirrors.get(v, name) }
 
-// Mirrors lists all of them by name.
-func (v *View) Mirrors() []*Mirror {
-	list := slices.Clone(v.store.Mirrors.by(v, 0, ""))
-	slices.SortFunc(list, func(a, b *Mirror) int { return strings.Compare(a.Name, b.Name) })
-	return list
-}
-
 // MirrorsPods tells whether a Pod asks for the mirror of its node.
 func (v *View) MirrorsPods() bool { return len(v.store.Pods.by(v, 1, MirrorLabel)) > 0 }
 
-// MirrorsOf lists the mirrors that choose a Pod, by name.
-func (v *View) MirrorsOf(pod *Pod) []*Mirror {
-	return slices.DeleteFunc(v.Mirrors(), func(m *Mirror) bool {
+// MirrorsOf lists the mirrors that choose a Pod, in order of their keys.
+func (v *View) MirrorsOf(pod *Pod) (chosen []*Mirror) {
+	for _, m := range v.store.Mirrors.by(v, 0, "") {
 		c := m.Selector.canonical()
 		var namespace *Namespace
 		if len(c.namespaces) > 0 {
 			namespace = v.store.Namespaces.get(v, pod.Namespace)
 		}
-		return m.Invalid != "" || m.Pod == pod.Key() || !c.matches(pod, namespace)
-	})
+		if m.Invalid == "" && m.Pod != pod.Key() && c.matches(pod, namespace) {
+			chosen = append(chosen, m)
+		}
+	}
+	return chosen
 }
 
 // InternalIP is the first of a node's own addresses, the zero Addr when it has none.
