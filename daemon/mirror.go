@@ -70,7 +70,7 @@ func (m *mirrors) pass(ctx context.Context) error {
 	}
 	slices.SortFunc(objects, func(a, b *heddle.TrafficMirror) int { return strings.Compare(a.Name, b.Name) })
 	w := wantedMirrors{taps: map[string]*port.Tap{}, collectors: map[string]port.Collector{}, filters: map[string]string{}, once: m.once()}
-	w.filter(host.MirrorID, nil)
+	w.filter("", false, nil)
 	for _, obj := range objects {
 		w.add(obj)
 	}
@@ -96,17 +96,18 @@ type wantedMirrors struct {
 	once       string
 }
 
-// filter is that of OVN's mirrors of one name, for what Pods send and for what they are sent.
-func (w *wantedMirrors) filter(name string, f *heddle.TrafficFilter) {
+// filter is that of OVN's mirrors of a TrafficMirror, or of the node's, for what Pods send and for what they are sent.
+func (w *wantedMirrors) filter(name string, far bool, f *heddle.TrafficFilter) {
 	match := ""
 	if f != nil {
 		match = f.Match()
 	}
-	w.filters[name+"/in"], w.filters[name+"/out"] = match, strings.Trim(w.once+","+match, ",")
+	w.filters[heddle.OVNName(name, far, heddle.Ingress)] = match
+	w.filters[heddle.OVNName(name, far, heddle.Egress)] = strings.Trim(w.once+","+match, ",")
 }
 
 func (w *wantedMirrors) add(obj *heddle.TrafficMirror) {
-	w.filter("tm-"+obj.Name, obj.Spec.Filter)
+	w.filter(obj.Name, false, obj.Spec.Filter)
 	to, id := obj.Spec.To, obj.Spec.To.MirrorID()
 	switch {
 	case to.GRE != nil:
@@ -114,7 +115,7 @@ func (w *wantedMirrors) add(obj *heddle.TrafficMirror) {
 	case to.ERSPAN != nil:
 		w.collectors[id] = port.Collector{MirrorID: id, Name: tunnelName(id), Type: "erspan", Address: to.ERSPAN.Address, ID: to.ERSPAN.ID}
 	case to.Pod != nil:
-		w.filter("tm-"+obj.Name+"/far", obj.Spec.Filter)
+		w.filter(obj.Name, true, obj.Spec.Filter)
 		if w.taps[id] == nil {
 			w.taps[id] = &port.Tap{Pod: id}
 		}
@@ -155,17 +156,17 @@ func (d *daemon) nodeMirror() bool {
 func (d *daemon) mirrorLinks() (links []host.Mirror) {
 	ids := map[string]bool{}
 	if d.nodeMirror() {
-		ids[host.MirrorID] = true
+		ids[heddle.NodeMirror] = true
 	}
 	for _, obj := range d.tables.mirrors.Values() {
 		name := obj.Spec.To.Interface
-		if name != "" && (name == host.MirrorID || name != d.cfg.MirrorLink) { // a link has one id
+		if name != "" && (name == heddle.NodeMirror || name != d.cfg.MirrorLink) { // a link has one id
 			ids[name] = true
 		}
 	}
 	for id := range ids {
 		link := host.Mirror{ID: id, Link: id}
-		if id == host.MirrorID {
+		if id == heddle.NodeMirror {
 			link.Link = d.cfg.MirrorLink
 		}
 		links = append(links, link)

@@ -25,7 +25,7 @@ func TestMirrorLinks(t *testing.T) {
 	to("a", "mirror7")
 	to("b", "mirror7")
 	to("taken", "mirror9")
-	seven, own := host.Mirror{ID: "mirror7", Link: "mirror7"}, host.Mirror{ID: host.MirrorID, Link: "mirror9"}
+	seven, own := host.Mirror{ID: "mirror7", Link: "mirror7"}, host.Mirror{ID: heddle.NodeMirror, Link: "mirror9"}
 	check(seven)
 	d.tables.pods.Put("default/web", port.Pod{Mirror: true})
 	check(own, seven)

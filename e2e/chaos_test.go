@@ -16,8 +16,8 @@ import (
 
 // What the test costs. A round is a kill and all that has to hold after it.
 const (
-	chaosWorkers  = 12               // Pods at a time
-	chaosLives    = 12               // Pods that come and go after each kill, when all is ready again
+	chaosWorkers  = 8                // Pods at a time
+	chaosLives    = 8                // Pods that come and go after each kill, when all is ready again
 	chaosChurned  = 200              // Pods that come and go in all, at least
 	recoveryLimit = 3 * time.Minute  // for anything to come back
 	agreeLimit    = 90 * time.Second // for the cluster to come to rest

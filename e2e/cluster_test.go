@@ -188,6 +188,12 @@ func (e *env) sbctl(t testing.TB, args ...string) string {
 	return e.kubectl(t, append([]string{"-n", "kube-system", "exec", "deploy/heddle-ovn-central", "-c", "sb", "--", "ovn-sbctl"}, args...)...)
 }
 
+// inForce returns when each node has what the northbound database has now. Conditions are about the database.
+func (e *env) inForce(t testing.TB) {
+	t.Helper()
+	e.nbctl(t, "--timeout=90", "--wait=hv", "sync")
+}
+
 // explain writes, after a failure, what a human asks first into a file, before the first object of the test is removed: the test's own lines
 // stay readable.
 func (e *env) explain(t testing.TB, obj client.Object) {

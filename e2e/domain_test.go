@@ -57,6 +57,7 @@ func TestDomainNames(t *testing.T) {
 		}
 		return ""
 	})
+	e.inForce(t)
 	for _, p := range clients {
 		a := e.podAsker(t, p)
 		for _, to := range addresses(server) {

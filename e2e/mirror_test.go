@@ -282,7 +282,7 @@ func TestMirror(t *testing.T) {
 	for _, program := range []string{"heddle-daemon", "ovs-vswitchd", "ovn-controller"} {
 		must(t, e.Kill(nodes[0], program))
 	}
-	e.nbctl(t, "--timeout=90", "--wait=hv", "sync")
+	e.inForce(t)
 	copies("after restarts")
 	e.stop(t, web, near)
 	web, near = fresh()

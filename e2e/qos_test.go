@@ -179,7 +179,7 @@ func TestQoS(t *testing.T) {
 	for _, program := range []string{"heddle-daemon", "ovs-vswitchd"} {
 		must(t, e.Kill(nodes[0], program))
 	}
-	e.nbctl(t, "--timeout=90", "--wait=hv", "sync")
+	e.inForce(t)
 	e.annotate(t, "pod/slow", ns, "ingress_rate=5") // whoever restarted is at work again
 	slow.shaped(t, "tbf .* rate 5Mbit", "tbf .* rate 6Mbit burst 12(5000|4999)b")
 	beside.shaped(t, "tbf .* rate 10Mbit", "tbf .* rate 6Mbit burst 12(5000|4999)b")

@@ -46,7 +46,7 @@ func (e *env) balancedNear(t *testing.T, s *corev1.Service, scope string, varian
 			e.nbctl(t, args...)
 		}
 	}
-	e.nbctl(t, "--timeout=90", "--wait=hv", "sync")
+	e.inForce(t)
 }
 
 // hears wants the answers of exactly these, at each address, and by each protocol.

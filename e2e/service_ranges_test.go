@@ -80,7 +80,7 @@ func (e *env) balancer(t *testing.T, namespace, name string, at []string, ranges
 		s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip})
 	}
 	must(t, e.client.Status().Update(t.Context(), s))
-	e.nbctl(t, "--timeout=90", "--wait=hv", "sync")
+	e.inForce(t)
 	for _, node := range e.Nodes() {
 		for _, ip := range at {
 			family := "4"

@@ -62,7 +62,7 @@ func (e *env) balanced(t *testing.T, s *corev1.Service, protocol string, port in
 		args = append(args, fmt.Sprintf(`vips:"%s"="%s"`, netip.AddrPortFrom(vip, uint16(port)), strings.Join(list, ",")))
 	}
 	e.nbctl(t, args...)
-	e.nbctl(t, "--timeout=90", "--wait=hv", "sync")
+	e.inForce(t)
 }
 
 func vipsOf(s *corev1.Service) []netip.Addr {

@@ -62,7 +62,7 @@ func (e *env) ruleBalanced(t *testing.T, r *v1.SwitchLBRule, endpoints ...netip.
 		}
 		e.nbctl(t, args...)
 	}
-	e.nbctl(t, "--timeout=90", "--wait=hv", "sync")
+	e.inForce(t)
 }
 
 // ruleAnswers lets all ask the rule by each address and protocol, and wants the answers of these.
@@ -234,7 +234,7 @@ func TestSwitchLBRuleInTheWay(t *testing.T) {
 	}
 	e.stop(t, has)
 	await(t, e, r, ready("Ready"))
-	e.nbctl(t, "--timeout=90", "--wait=hv", "sync")
+	e.inForce(t)
 	if h, err := a.ask(t.Context(), "tcp", "10.141.2.50:80"); err != nil || h.who != "web" {
 		t.Errorf("the rule answers %v, %v", h, err)
 	}

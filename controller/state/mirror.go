@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"reflect"
 
+	"github.com/heddle-net/heddle/crds/heddle"
 	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
@@ -21,18 +22,15 @@ type Mirror struct {
 
 func (m *Mirror) equal(o *Mirror) bool { return reflect.DeepEqual(m, o) }
 
-// NodeMirror is the sink of the mirror that Pods ask for by annotation, and its name in OVN.
-const NodeMirror = "mirror0"
-
-// NodeMirrorKey is its key, which no TrafficMirror can have.
-const NodeMirrorKey = "node/" + NodeMirror
+// NodeMirrorKey is the key of the mirror that Pods ask for by annotation, which no TrafficMirror can have.
+const NodeMirrorKey = "node/" + heddle.NodeMirror
 
 // MirrorLabel is one that no object can have; Pods have it that ask for the mirror of their node.
 const MirrorLabel = "mirror//"
 
 // nodeMirror copies the packets of the Pods that ask for it, or of all Pods, to a link of their node.
 func nodeMirror(all bool) *Mirror {
-	m := &Mirror{Egress: true, Ingress: true, Sink: NodeMirror}
+	m := &Mirror{Egress: true, Ingress: true, Sink: heddle.NodeMirror}
 	if !all {
 		m.Selector.Pods = []Requirement{{Key: MirrorLabel, Operator: Exists}}
 	}
@@ -49,18 +47,11 @@ type MirrorRow struct {
 
 // Rows are those of a mirror. What goes to a Pod has others for Pods on other nodes, which are far.
 func (m *Mirror) Rows(far bool) (rows []MirrorRow) {
-	name := NodeMirror
-	if m.Name != "" {
-		name = "tm-" + m.Name
-	}
-	if far {
-		name += "/far"
-	}
 	if m.Egress {
-		rows = append(rows, MirrorRow{name + "/out", db.MirrorFilterFromLport, m.EgressKey})
+		rows = append(rows, MirrorRow{heddle.OVNName(m.Name, far, heddle.Egress), db.MirrorFilterFromLport, m.EgressKey})
 	}
 	if m.Ingress {
-		rows = append(rows, MirrorRow{name + "/in", db.MirrorFilterToLport, m.IngressKey})
+		rows = append(rows, MirrorRow{heddle.OVNName(m.Name, far, heddle.Ingress), db.MirrorFilterToLport, m.IngressKey})
 	}
 	return rows
 }

@@ -2,10 +2,6 @@ package host
 
 import "slices"
 
-// MirrorID is by what OVN's mirror for Pods that ask for one by annotation finds its link (ovn-controller(8), external_ids:mirror-id of an
-// Interface).
-const MirrorID = "mirror0"
-
 // Mirror is a link on the node that copies of Pods' packets come to.
 type Mirror struct {
 	ID   string // by what OVN's mirror finds it
