@@ -284,6 +284,9 @@ func TestMirror(t *testing.T) {
 	}
 	e.inForce(t)
 	copies("after restarts")
+	limited{web, e}.again(t)
+	limited{near, e}.again(t)
+	copies("with Pods that have started again")
 	e.stop(t, web, near)
 	web, near = fresh()
 	e.start(t, web, near)

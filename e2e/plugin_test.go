@@ -183,6 +183,15 @@ func TestPluginTCPDump(t *testing.T) {
 		_ = cmd.Wait()
 		web.untouched(t, before)
 	})
+	t.Run("its shell on the node is killed", func(t *testing.T) {
+		cmd, _, _ := web.watched(t, "-n")
+		const kill = `for p in /proc/[0-9]*; do read -r name <$p/comm && if [ "$name" = tcpdump ]; then kill -KILL "$(cut -d ' ' -f 4 $p/stat)"; fi; done 2>/dev/null; true`
+		e.kubectl(t, "-n", "kube-system", "exec", e.daemonOn(t, web.Spec.NodeName), "-c", "daemon", "--", "bash", "-c", kill)
+		if err := cmd.Wait(); err == nil {
+			t.Error("it ended as if nothing had happened")
+		}
+		web.untouched(t, before)
+	})
 }
 
 // packetsOf reads a file of packets (pcap-savefile(5)) and returns their lengths.
@@ -268,8 +277,8 @@ func TestPluginMirror(t *testing.T) {
 		}
 	}
 	turn("pod/web: mirror is off already\n", "web", "--off")
-	turn("pod/web: mirror is on: copies of its packets come to link mirror0 on node "+node+"\n", "web")
-	turn("pod/web: mirror is on already: copies of its packets come to link mirror0 on node "+node+"\n", "web")
+	turn("pod/web: mirror is on: copies of its packets come to link mirror0, or that of mirror.interface, on node "+node+"\n", "web")
+	turn("pod/web: mirror is on already: copies of its packets come to link mirror0, or that of mirror.interface, on node "+node+"\n", "web")
 	annotated("true")
 	e.run(t, node, "ovs-vsctl", "--timeout=90", "wait-until", "Interface", "mirror0", "ofport>0")
 	e.filtered(t, node, "mirror0/out", "recirc_id=0")

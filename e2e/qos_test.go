@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,6 +50,21 @@ func (p limited) qdiscs(t *testing.T) string {
 	host := p.e.run(t, p.Spec.NodeName, "ovs-vsctl", "--bare", "--columns=name", "find", "Interface", "external_ids:iface-id="+p.Name+"."+p.Namespace)
 	return p.e.run(t, p.Spec.NodeName, "tc", "qdisc", "show", "dev", strings.TrimSpace(host)) +
 		p.e.run(t, p.Spec.NodeName, p.in(t, "tc", "qdisc", "show", "dev", "eth0")...)
+}
+
+// again kills all processes of the Pod, that which holds its network namespace too, and returns when it runs in another one.
+func (p limited) again(t *testing.T) {
+	t.Helper()
+	before, started := p.netns(t), p.Status.ContainerStatuses[0].RestartCount
+	p.e.run(t, p.Spec.NodeName, "sh", "-c", "ip netns pids "+filepath.Base(before)+" | xargs kill -KILL")
+	p.e.until(t, p.Spec.NodeName, func(said string) bool { return strings.Contains(said, "pod_netns=") && !strings.Contains(said, before) },
+		"ovs-vsctl", "--bare", "--columns=external_ids", "find", "Interface", "external_ids:iface-id="+p.Name+"."+p.Namespace)
+	await(t, p.e, p.Pod, func(now *corev1.Pod) string {
+		if now.Status.ContainerStatuses[0].RestartCount == started {
+			return "has not started again"
+		}
+		return podReady(now)
+	})
 }
 
 // report is what iperf3 says at the end.
@@ -183,6 +199,8 @@ func TestQoS(t *testing.T) {
 	e.annotate(t, "pod/slow", ns, "ingress_rate=5") // whoever restarted is at work again
 	slow.shaped(t, "tbf .* rate 5Mbit", "tbf .* rate 6Mbit burst 12(5000|4999)b")
 	beside.shaped(t, "tbf .* rate 10Mbit", "tbf .* rate 6Mbit burst 12(5000|4999)b")
+	slow.again(t)
+	slow.shaped(t, "tbf .* rate 5Mbit", "tbf .* rate 6Mbit burst 12(5000|4999)b")
 	within10("after restarts, to the Pod", peer.rate(t, slow, addresses(slow.Pod)[0].String(), "tcp", 0), 5)
 
 	e.annotate(t, "pod/slow", ns, "ingress_rate-")

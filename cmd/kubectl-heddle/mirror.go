@@ -63,7 +63,7 @@ func switchMirror(ctx context.Context, client kubernetes.Interface, namespace, n
 	}
 	said := fmt.Sprintf("pod/%s: mirror is off%s\n", name, already)
 	if on {
-		said = fmt.Sprintf("pod/%s: mirror is on%s: copies of its packets come to link mirror0 on %s\n", name, already, where)
+		said = fmt.Sprintf("pod/%s: mirror is on%s: copies of its packets come to link mirror0, or that of mirror.interface, on %s\n", name, already, where)
 	}
 	_, err = io.WriteString(out, said)
 	return err

@@ -24,5 +24,4 @@ if kill "$capture" 2>/dev/null; then
 fi
 wait "$capture"
 status=$?
-wait # nobody else reaps them
 exit $status
