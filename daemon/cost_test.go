@@ -3,11 +3,9 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"io"
 	"net"
 	"os"
 	"os/exec"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/heddle-net/heddle/cni/api"
 	"github.com/heddle-net/heddle/daemon/port"
+	"github.com/heddle-net/heddle/ovs/ovstest"
 	"github.com/heddle-net/heddle/ovs/ovstest/node"
 )
 
@@ -24,7 +23,8 @@ import (
 // DEL, none for CHECK, STATUS and a DEL of nothing. The first Pod of a node costs one more, for the QoS row that all ports share.
 func TestTransactionsPerPod(t *testing.T) {
 	n := node.Start(t, node.Options{})
-	count := countTransactions(t, n)
+	var count *atomic.Int64
+	n.OVS, count = ovstest.CountTransactions(t, n.OVS)
 	r := newRigOn(t, n)
 	r.pod("first", "10.16.0.9", "10.16.0.0/16", "10.16.0.1", 9).must("ADD")
 	s := r.web(10)
@@ -38,43 +38,6 @@ func TestTransactionsPerPod(t *testing.T) {
 			t.Errorf("%s: %d transactions, want %d", step.command, got, step.want)
 		}
 	}
-}
-
-// countTransactions puts a proxy before the database and counts the requests that pass.
-func countTransactions(t testing.TB, n *node.Node) *atomic.Int64 {
-	t.Helper()
-	server := strings.TrimPrefix(n.OVS, "unix:")
-	l, err := net.Listen("unix", server+".proxy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	n.OVS = "unix:" + server + ".proxy"
-	count := new(atomic.Int64)
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("unix", server)
-			if err != nil {
-				in.Close() // it is down, as its clients should see
-				continue
-			}
-			go func() { _, _ = io.Copy(in, out); in.Close() }()
-			go func() { _, _ = io.Copy(io.MultiWriter(out, counter{count}), in); out.Close() }()
-		}
-	}()
-	return count
-}
-
-// counter counts writes with a transaction: libovsdb sends a request with one write.
-type counter struct{ n *atomic.Int64 }
-
-func (c counter) Write(b []byte) (int, error) {
-	c.n.Add(int64(bytes.Count(b, []byte(`"method":"transact"`))))
-	return len(b), nil
 }
 
 // TestNoProcessStarted runs ADD, CHECK, GC and DEL in a process whose kernel refuses execve(2): it runs this test binary again,

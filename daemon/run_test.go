@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/heddle-net/heddle/daemon/port"
+	"github.com/heddle-net/heddle/ovs/ovstest"
 	"github.com/heddle-net/heddle/ovs/ovstest/node"
 )
 
@@ -37,9 +38,8 @@ func newWorld(t testing.TB) *world { return newWorldOf(t, (*world).objects) }
 func newWorldOf(t testing.TB, objects func(*world)) *world {
 	t.Helper()
 	n := node.Start(t, node.Options{Bare: true})
-	count := countTransactions(t, n)
 	w := &world{rig: &rig{Node: n, tb: t}, cluster: newCluster(t)}
-	w.transactions = count
+	n.OVS, w.transactions = ovstest.CountTransactions(t, n.OVS)
 	w.uplink(t)
 	objects(w)
 	binary, err := plugin()

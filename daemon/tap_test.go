@@ -3,9 +3,11 @@ package daemon
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/heddle-net/heddle/daemon/port"
+	"github.com/heddle-net/heddle/ovs/ovstest"
 	"github.com/heddle-net/heddle/ovs/ovstest/node"
 )
 
@@ -14,7 +16,8 @@ import (
 func TestTaps(t *testing.T) {
 	node.UsePrograms(t, "../dist/root")
 	n := node.Start(t, node.Options{})
-	count := countTransactions(t, n)
+	var count *atomic.Int64
+	n.OVS, count = ovstest.CountTransactions(t, n.OVS)
 	r := newRigOn(t, n)
 	s, other := r.web(10), r.pod("other", "10.16.0.11", "10.16.0.0/16", "10.16.0.1", 11)
 	before := r.VSCtl("show")

@@ -13,9 +13,10 @@ import (
 // copying for as long as packets come (docs/decisions/0017-mirrors.md).
 type unmirror struct {
 	switchd
-	ovs    *vswitch.Client
-	purged func() // told when it is done, when set
-	log    logr.Logger
+	ovs   *vswitch.Client
+	ports []string          // those whose packets may be copied still
+	done  func(purged bool) // when it is set, told after each look
+	log   logr.Logger
 }
 
 // Run works until ctx is done.
@@ -31,23 +32,32 @@ func (u *unmirror) Run(ctx context.Context) error {
 		case <-again:
 		}
 		again = nil
-		if err := u.purge(ctx); err != nil && ctx.Err() == nil {
+		purged, err := u.purge(ctx)
+		if err != nil && ctx.Err() == nil {
 			u.log.Error(err, "packets may be copied that nobody wants any more")
 			again = time.After(switchAgain)
-			continue
 		}
-		if u.purged != nil {
-			u.purged()
+		if u.done != nil {
+			u.done(purged)
 		}
 	}
 }
 
-// purge removes all flows from the datapath, once ovs-vswitchd knows of the change: the packets that come make them anew.
-func (u *unmirror) purge(ctx context.Context) error {
+// purge removes all flows from the datapath, once ovs-vswitchd knows of the change: the packets that come make them anew. A port that is gone
+// has no packets.
+func (u *unmirror) purge(ctx context.Context) (purged bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
+	u.ports = append(u.ports, u.ovs.TakeUnmirrored()...)
 	if err := u.ovs.Applied(ctx); err != nil {
-		return err
+		return false, err
 	}
-	return u.call(ctx, "revalidator/purge")
+	purged, err = u.ovs.HasAny(ctx, u.ports)
+	if purged {
+		err = u.call(ctx, "revalidator/purge")
+	}
+	if err == nil {
+		u.ports = nil
+	}
+	return purged, err
 }

@@ -43,8 +43,10 @@ type Client struct {
 	installs hub
 	// making is held by who makes the row that ports share.
 	making sync.Mutex
-	// unmirrored wakes those who end the copying of packets.
+	// unmirrored wakes those who end the copying of packets, of the ports that are lost.
 	unmirrored hub
+	lostMu     sync.Mutex
+	lost       []string
 }
 
 // Connect dials the database and returns when its content is in the cache. It retries until ctx is done; from then on the
@@ -105,8 +107,8 @@ func (c *Client) connect(ctx context.Context, log logr.Logger) error {
 // updated passes a change on, but not that a bridge has other ports, which comes as a change of the port, too, or other keys of
 // ovn-controller's: both come with each Pod.
 func (c *Client) updated(_ string, before, after model.Model) {
-	if was, ok := before.(*mirrorRow); ok && was.loses(after.(*mirrorRow)) {
-		c.unmirrored.notify("")
+	if was, ok := before.(*mirrorRow); ok {
+		c.lose(was.lost(after.(*mirrorRow)))
 	}
 	was, ok1 := before.(*Bridge)
 	is, ok2 := after.(*Bridge)
@@ -126,8 +128,8 @@ func (c *Client) updated(_ string, before, after model.Model) {
 }
 
 func (c *Client) deleted(_ string, row model.Model) {
-	if m, ok := row.(*mirrorRow); ok && m.loses(&mirrorRow{}) {
-		c.unmirrored.notify("")
+	if m, ok := row.(*mirrorRow); ok {
+		c.lose(m.lost(&mirrorRow{}))
 	}
 	c.changes.notify(name(row))
 }

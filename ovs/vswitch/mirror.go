@@ -33,12 +33,17 @@ type mirrorRow struct {
 	ExternalIDs map[string]string `ovsdb:"external_ids"`
 }
 
-// loses tells whether some packets are not copied any more.
-func (m *mirrorRow) loses(next *mirrorRow) bool {
-	gone := func(was, is []string) bool {
-		return slices.ContainsFunc(was, func(port string) bool { return !slices.Contains(is, port) })
+// lost are the ports of which some packets are not copied any more.
+func (m *mirrorRow) lost(next *mirrorRow) (ports []string) {
+	filtered := m.ExternalIDs[keyFilter] != next.ExternalIDs[keyFilter]
+	for _, s := range [][2][]string{{m.From, next.From}, {m.To, next.To}} {
+		for _, port := range s[0] {
+			if filtered || !slices.Contains(s[1], port) {
+				ports = append(ports, port)
+			}
+		}
 	}
-	return gone(m.From, next.From) || gone(m.To, next.To) || m.ExternalIDs[keyFilter] != next.ExternalIDs[keyFilter]
+	return ports
 }
 
 // SetMirrors makes our own mirrors on a bridge be these, and gives those that ovn-controller has made the filters that they have by name, as
@@ -159,6 +164,31 @@ func (c *Client) portID(ctx context.Context, name string) (string, error) {
 // SubscribeUnmirrored is Subscribe for one event: packets that were copied are not to be copied any more.
 func (c *Client) SubscribeUnmirrored() (<-chan struct{}, func()) {
 	return c.unmirrored.subscribe(func(string) bool { return true })
+}
+
+// TakeUnmirrored returns the ports of these packets, each time those that are new.
+func (c *Client) TakeUnmirrored() []string {
+	c.lostMu.Lock()
+	defer c.lostMu.Unlock()
+	ports := c.lost
+	c.lost = nil
+	return ports
+}
+
+func (c *Client) lose(ports []string) {
+	if len(ports) == 0 {
+		return
+	}
+	c.lostMu.Lock()
+	c.lost = append(c.lost, ports...)
+	c.lostMu.Unlock()
+	c.unmirrored.notify("")
+}
+
+// HasAny tells whether one of the ports of TakeUnmirrored is there.
+func (c *Client) HasAny(ctx context.Context, ports []string) (bool, error) {
+	rows, err := find(ctx, c, func(p *portRow) bool { return slices.Contains(ports, p.UUID) })
+	return len(rows) > 0, err
 }
 
 // Applied returns when ovs-vswitchd has carried out what the database has now (ovs-vswitchd.conf.db(5), Open_vSwitch:next_cfg).
