@@ -3,13 +3,10 @@ package decide
 import (
 	"context"
 	"fmt"
-	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -22,9 +19,8 @@ import (
 
 // TrafficMirrors show the status of TrafficMirrors.
 type TrafficMirrors struct {
-	client client.Client
-	board  *report.Board
-	events events.EventRecorder
+	statuses
+	board *report.Board
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -35,20 +31,11 @@ func (r *TrafficMirrors) Reconcile(ctx context.Context, req reconcile.Request) (
 	} else if err != nil {
 		return reconcile.Result{}, fmt.Errorf("get TrafficMirror %s: %w", req.Name, err)
 	}
-	old := obj.Status.DeepCopy()
+	before := obj.DeepCopy()
 	ready := r.ready(&obj)
-	changed := report.SetCondition(&obj.Status.Conditions, ready)
+	news := report.SetCondition(&obj.Status.Conditions, ready)
 	obj.Status.To = obj.Spec.To.String()
-	if reflect.DeepEqual(old, &obj.Status) {
-		return reconcile.Result{}, nil
-	}
-	if err := r.client.Status().Update(ctx, &obj); client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("write the status of TrafficMirror %s: %w", obj.Name, err)
-	}
-	if changed && warns(ready) {
-		r.events.Eventf(&obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileTrafficMirror", "%s", ready.Message)
-	}
-	return reconcile.Result{}, nil
+	return reconcile.Result{}, r.write(ctx, before, &obj, ready, news)
 }
 
 func (r *TrafficMirrors) ready(obj *heddle.TrafficMirror) v1.Condition {

@@ -5,13 +5,10 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
-	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -23,10 +20,9 @@ import (
 
 // SecurityGroups show the status of SecurityGroups.
 type SecurityGroups struct {
-	client client.Client
-	store  *state.Store
-	board  *report.Board
-	events events.EventRecorder
+	statuses
+	store *state.Store
+	board *report.Board
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -37,20 +33,11 @@ func (r *SecurityGroups) Reconcile(ctx context.Context, req reconcile.Request) (
 	} else if err != nil {
 		return reconcile.Result{}, fmt.Errorf("get SecurityGroup %s: %w", req.Name, err)
 	}
-	old := obj.Status.DeepCopy()
+	before := obj.DeepCopy()
 	ready := r.ready(&obj)
-	changed := report.SetCondition(&obj.Status.Conditions, ready)
+	news := report.SetCondition(&obj.Status.Conditions, ready)
 	r.fill(&obj, ready.Status == corev1.ConditionTrue)
-	if reflect.DeepEqual(old, &obj.Status) {
-		return reconcile.Result{}, nil
-	}
-	if err := r.client.Status().Update(ctx, &obj); client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("write the status of SecurityGroup %s: %w", obj.Name, err)
-	}
-	if changed && warns(ready) {
-		r.events.Eventf(&obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileSecurityGroup", "%s", ready.Message)
-	}
-	return reconcile.Result{}, nil
+	return reconcile.Result{}, r.write(ctx, before, &obj, ready, news)
 }
 
 // fill writes what Kube-OVN's users and tools look at.

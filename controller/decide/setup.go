@@ -84,7 +84,8 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 		client: c, ledger: d.ledger, store: cfg.Store, board: cfg.Board, events: recorder, wake: d.addresses.wake,
 		written: make(map[string]time.Time), qos: qos,
 	}
-	d.vpcs = &Vpcs{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
+	status := func(kind string) statuses { return statuses{client: c, events: recorder, kind: kind} }
+	d.vpcs = &Vpcs{statuses: status("Vpc"), store: cfg.Store, board: cfg.Board}
 	d.namespaces = &Namespaces{client: c, binding: d.binding, qos: qos}
 	notices := func(kind string, object func() client.Object) *Notices {
 		return &Notices{client: c, board: cfg.Board, events: recorder, kind: kind, object: object, said: make(map[reconcile.Request]string)}
@@ -93,10 +94,10 @@ func New(mgr manager.Manager, cfg Config) *Deciders {
 	d.policies = notices(state.KindPolicy, func() client.Object { return &networkingv1.NetworkPolicy{} })
 	d.serviceCIDRs = notices(state.KindServiceCIDR, func() client.Object { return &networkingv1.ServiceCIDR{} })
 	d.rules = &SwitchLBRules{
-		client: c, store: cfg.Store, board: cfg.Board, events: recorder, ask: d.addressQueue.add, needs: make(map[string]map[string]string),
+		statuses: status("SwitchLBRule"), store: cfg.Store, board: cfg.Board, ask: d.addressQueue.add, needs: make(map[string]map[string]string),
 	}
-	d.groups = &SecurityGroups{client: c, store: cfg.Store, board: cfg.Board, events: recorder}
-	d.mirrors = &TrafficMirrors{client: c, board: cfg.Board, events: recorder}
+	d.groups = &SecurityGroups{statuses: status("SecurityGroup"), store: cfg.Store, board: cfg.Board}
+	d.mirrors = &TrafficMirrors{statuses: status("TrafficMirror"), board: cfg.Board}
 	cfg.Board.Gone, cfg.Board.Changed, cfg.Board.Keep = d.addresses.Gone, d.ownerChanged, d.keep
 	return d
 }

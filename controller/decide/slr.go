@@ -3,14 +3,12 @@ package decide
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -29,10 +27,9 @@ import (
 // SwitchLBRules reconciles SwitchLBRules: it makes the Service that lists the endpoints, asks for the addresses that the rule
 // needs, and shows the status. After a restart it asks for all addresses once more, which is no change.
 type SwitchLBRules struct {
-	client client.Client
-	store  *state.Store
-	board  *report.Board
-	events events.EventRecorder
+	statuses
+	store *state.Store
+	board *report.Board
 	// ask has an address of the name given or released, whatever is right.
 	ask func(reconcile.Request)
 
@@ -82,20 +79,11 @@ func (r *SwitchLBRules) askFor(rule string) {
 }
 
 func (r *SwitchLBRules) writeStatus(ctx context.Context, obj *v1.SwitchLBRule, refusal *compile.Problem) error {
-	old := obj.Status.DeepCopy()
+	before := obj.DeepCopy()
 	ready := r.ready(obj, refusal)
-	changed := report.SetCondition(&obj.Status.Conditions, ready)
+	news := report.SetCondition(&obj.Status.Conditions, ready)
 	obj.Status.Service, obj.Status.Ports = obj.Spec.Namespace+"/"+obj.ServiceName(), portsText(obj)
-	if reflect.DeepEqual(old, &obj.Status) {
-		return nil
-	}
-	if err := r.client.Status().Update(ctx, obj); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("write the status of SwitchLBRule %s: %w", obj.Name, err)
-	}
-	if changed && warns(ready) {
-		r.events.Eventf(obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileSwitchLBRule", "%s", ready.Message)
-	}
-	return nil
+	return r.write(ctx, before, obj, ready, news)
 }
 
 // portsText is "80/TCP,53/UDP".

@@ -3,7 +3,6 @@ package decide
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -246,46 +245,8 @@ func (r *Subnets) ready(obj *v1.Subnet, problems []compile.Problem) v1.Condition
 	return ready
 }
 
-// applied is the condition of an object with which nothing is wrong: what has become of it in the northbound database.
-func applied(ready v1.Condition, outcome report.Outcome, last []v1.Condition) v1.Condition {
-	switch {
-	case outcome.Blocked != "":
-		ready.Reason, ready.Message = outcome.Reason, outcome.Blocked
-	case outcome.Rows == 0:
-		return pending(ready, last)
-	default:
-		ready.Status, ready.Reason = corev1.ConditionTrue, reasonReady
-	}
-	return ready
-}
-
-// pending is the condition of what the engine has not looked at. After a restart that is everything: what the controller before
-// has seen to be in force stays so, until this one knows better.
-func pending(ready v1.Condition, last []v1.Condition) v1.Condition {
-	for _, c := range last {
-		if c.Type == ready.Type && c.Status == corev1.ConditionTrue && c.ObservedGeneration == ready.ObservedGeneration {
-			return c
-		}
-	}
-	ready.Reason, ready.Message = reasonPending, "waits for the northbound database"
-	return ready
-}
-
 func (r *Subnets) warn(obj *v1.Subnet, c v1.Condition) {
 	r.events.Eventf(obj, nil, corev1.EventTypeWarning, c.Reason, "ReconcileSubnet", "%s", c.Message)
-}
-
-// warns tells whether a condition that is new deserves an Event. Everything begins as pending.
-func warns(ready v1.Condition) bool {
-	return ready.Status == corev1.ConditionFalse && ready.Reason != reasonPending
-}
-
-func texts(problems []compile.Problem) string {
-	var all error
-	for _, p := range problems {
-		all = errors.Join(all, errors.New(p.Text))
-	}
-	return strings.ReplaceAll(all.Error(), "\n", "; ")
 }
 
 // some lists the first few names and counts the rest.

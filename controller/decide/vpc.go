@@ -6,8 +6,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -20,10 +18,9 @@ import (
 
 // Vpcs reconciles Vpcs: finalizer and status. What a Vpc is made of is compiled.
 type Vpcs struct {
-	client client.Client
-	store  *state.Store
-	board  *report.Board
-	events events.EventRecorder
+	statuses
+	store *state.Store
+	board *report.Board
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -39,17 +36,8 @@ func (r *Vpcs) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.
 	r.fill(&obj)
 	ready := r.ready(&obj)
 	obj.Status.Standby = ready.Status == corev1.ConditionTrue || r.board.Outcome(vpcOwner(obj.Name)).Rows > 0
-	changed := report.SetCondition(&obj.Status.Conditions, ready)
-	if apiequality.Semantic.DeepEqual(before.Status, obj.Status) {
-		return reconcile.Result{}, nil
-	}
-	if err := r.client.Status().Update(ctx, &obj); client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("write the status of Vpc %s: %w", obj.Name, err)
-	}
-	if changed && warns(ready) {
-		r.events.Eventf(&obj, nil, corev1.EventTypeWarning, ready.Reason, "ReconcileVpc", "%s", ready.Message)
-	}
-	return reconcile.Result{}, nil
+	news := report.SetCondition(&obj.Status.Conditions, ready)
+	return reconcile.Result{}, r.write(ctx, before, &obj, ready, news)
 }
 
 // finalize keeps a Vpc for as long as it has Subnets.
