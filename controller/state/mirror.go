@@ -73,12 +73,12 @@ func (v *View) MirrorsPods() bool { return len(v.store.Pods.by(v, 1, MirrorLabel
 // MirrorsOf lists the mirrors that choose a Pod, in order of their keys.
 func (v *View) MirrorsOf(pod *Pod) (chosen []*Mirror) {
 	for _, m := range v.store.Mirrors.by(v, 0, "") {
-		c := m.Selector.canonical()
+		c := canonical{namespaces: m.Selector.Namespaces, pods: m.Selector.Pods} // as it is: nobody shares it
 		var namespace *Namespace
 		if len(c.namespaces) > 0 {
 			namespace = v.store.Namespaces.get(v, pod.Namespace)
 		}
-		if m.Invalid == "" && m.Pod != pod.Key() && c.matches(pod, namespace) {
+		if m.Invalid == "" && c.matches(pod, namespace) && m.Pod != pod.Key() {
 			chosen = append(chosen, m)
 		}
 	}
