@@ -15,6 +15,8 @@ import (
 
 	v1 "github.com/heddle-net/heddle/crds/v1"
 	"github.com/heddle-net/heddle/e2e/sandbox/build"
+	"github.com/heddle-net/heddle/e2e/sandbox/cluster"
+	"github.com/heddle-net/heddle/e2e/sandbox/progress"
 )
 
 var components = []string{"ovs", "ovn-central", "daemon", "controller"}
@@ -98,13 +100,15 @@ func (e *env) keepPinging(t *testing.T, from, to *corev1.Pod) func() string {
 // TestHelmUninstall takes Heddle off a cluster of its own, as docs/install.md says: the nodes are as they were before.
 func TestHelmUninstall(t *testing.T) {
 	use(t)
-	e, err := makeCluster("e2e-uninstall", 1, false)
+	const name = "e2e-uninstall"
+	e, err := makeCluster(name, 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { must(t, cluster.Down(name, progress.New(os.Stdout))) }) // it takes its share of the machine
 	node := e.Nodes()[0]
 	before := e.traces(t, node)
-	e, err = makeCluster("e2e-uninstall", 1, true, "--set=controller.replicas=1")
+	e, err = makeCluster(name, 1, true, "--set=controller.replicas=1")
 	if err != nil {
 		t.Fatal(err)
 	}
