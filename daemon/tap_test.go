@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,13 @@ func TestTaps(t *testing.T) {
 	if got := strings.TrimSpace(r.VSCtl("--bare", "--columns=type,options", "find", "Interface", "name=hm00000007")); got != "gre\nkey=7 remote_ip=flow" {
 		t.Errorf("the tunnel is %q", got)
 	}
+	if ipv6 := strings.TrimSpace(r.MustExec(s.netns, "cat", "/proc/sys/net/ipv6/conf/"+port.TapLink+"/disable_ipv6")); ipv6 != "1" {
+		t.Error("the Pod has an address at the link: disable_ipv6 is ", ipv6)
+	}
+	from := r.VSCtl("get", "Port", "hm00000007", "_uuid", "--", "get", "Port", port.HostName(s.id, port.TapLink), "_uuid")
+	if mirror := r.VSCtl("--bare", "--columns=select_src_port,output_port", "list", "Mirror"); !slices.Equal(strings.Fields(mirror), strings.Fields(from)) {
+		t.Errorf("OVS copies from and to %s, want %s", mirror, from)
+	}
 	sent := count.Load()
 	set(taps, nil)
 	if now := count.Load(); now != sent {
@@ -70,6 +78,14 @@ func TestTaps(t *testing.T) {
 	r.MustExec(s.netns, "ip", "link", "del", port.TapLink)
 	set(taps, nil)
 	r.MustExec(s.netns, "ip", "link", "show", port.TapLink)
+	next := s.pod
+	next.UID = "next"
+	r.pods.Put(next.Key(), next)
+	set(taps, nil)
+	have("attached, but another Pod has come by that name", "")
+	r.pods.Put(s.pod.Key(), s.pod)
+	set(taps, nil)
+	have("attached, as before", is)
 	s.must("DEL")
 	have("after DEL", "")
 	set(taps, nil)
