@@ -69,11 +69,7 @@ func (m *mirrors) pass(ctx context.Context) error {
 		return nil
 	}
 	slices.SortFunc(objects, func(a, b *heddle.TrafficMirror) int { return strings.Compare(a.Name, b.Name) })
-	w := wantedMirrors{taps: map[string]*port.Tap{}, collectors: map[string]port.Collector{}, filters: map[string]string{}, once: m.once()}
-	w.filter("", false, nil)
-	for _, obj := range objects {
-		w.add(obj)
-	}
+	w := mirrorsWanted(objects, m.once())
 	err := m.manager.SetTaps(ctx, w.sortedTaps(), w.sortedCollectors(), w.filters)
 	m.idle = err == nil && len(objects) == 0 && !m.nodes()
 	return err
@@ -94,6 +90,15 @@ type wantedMirrors struct {
 	collectors map[string]port.Collector
 	filters    map[string]string // by the names of OVN's mirrors
 	once       string
+}
+
+func mirrorsWanted(objects []*heddle.TrafficMirror, once string) *wantedMirrors {
+	w := &wantedMirrors{taps: map[string]*port.Tap{}, collectors: map[string]port.Collector{}, filters: map[string]string{}, once: once}
+	w.filter("", false, nil)
+	for _, obj := range objects {
+		w.add(obj)
+	}
+	return w
 }
 
 // filter is that of OVN's mirrors of a TrafficMirror, or of the node's, for what Pods send and for what they are sent.

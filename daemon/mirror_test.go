@@ -4,6 +4,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/heddle-net/heddle/crds/heddle"
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
@@ -30,6 +33,33 @@ func TestMirrorLinks(t *testing.T) {
 	d.tables.pods.Put("default/web", port.Pod{Mirror: true})
 	check(own, seven)
 	d.tables.pods.Delete("default/web")
+	d.cfg.MirrorAll = true
+	check(own, seven)
+	d.cfg.MirrorAll = false
+	check(seven)
 	to("c", "mirror0")
 	check(own, seven)
+}
+
+// TestMirrorFilters: what Pods send is copied as it comes from them, whoever asks; what else is wanted of it is for both directions.
+func TestMirrorFilters(t *testing.T) {
+	link := &heddle.TrafficMirror{ObjectMeta: metav1.ObjectMeta{Name: "link"}}
+	link.Spec.To.Interface = "mirror7"
+	pod := &heddle.TrafficMirror{ObjectMeta: metav1.ObjectMeta{Name: "pod"}}
+	pod.Spec.To.Pod = &heddle.PodReference{Namespace: "default", Name: "web"}
+	pod.Spec.Filter = &heddle.TrafficFilter{Family: heddle.IPv6, Protocol: heddle.TCP}
+	for once, want := range map[string]map[string]string{
+		"recirc_id=0": {
+			"mirror0/in": "", "mirror0/out": "recirc_id=0", "tm-link/in": "", "tm-link/out": "recirc_id=0",
+			"tm-pod/in": "tcp6", "tm-pod/out": "recirc_id=0,tcp6", "tm-pod/far/in": "tcp6", "tm-pod/far/out": "recirc_id=0,tcp6",
+		},
+		"": {
+			"mirror0/in": "", "mirror0/out": "", "tm-link/in": "", "tm-link/out": "",
+			"tm-pod/in": "tcp6", "tm-pod/out": "tcp6", "tm-pod/far/in": "tcp6", "tm-pod/far/out": "tcp6",
+		},
+	} {
+		if diff := cmp.Diff(want, mirrorsWanted([]*heddle.TrafficMirror{link, pod}, once).filters); diff != "" {
+			t.Errorf("once %q: %s", once, diff)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -89,7 +90,11 @@ func TestSetMirrors(t *testing.T) {
 			less = append(less, "tunnel")
 		}
 		if len(less) > 0 {
-			<-unmirrored
+			select {
+			case <-unmirrored:
+			case <-time.After(5 * time.Second):
+				t.Error("not told that less is copied")
+			}
 		}
 		for _, id := range c.TakeUnmirrored() {
 			lost = append(lost, portName(t, c, id))
