@@ -36,7 +36,7 @@ func mirror(v *state.View, key string, out *Output) {
 // mirrorToPod wants tunnels to the node of the Pod, if there is the Pod.
 func mirrorToPod(v *state.View, obj *state.Mirror, out *Output) bool {
 	sink := v.Pod(obj.Pod)
-	if sink == nil || sink.Node == "" {
+	if sink == nil {
 		out.Problem(ReasonSinkNotFound, "spec.to.pod: there is no Pod %s with a network of its own on a node; nothing is copied", obj.Pod)
 		return false
 	}
