@@ -15,6 +15,7 @@ import (
 	"github.com/heddle-net/heddle/crds/heddle"
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
+	"github.com/heddle-net/heddle/ovs/mirrorname"
 	"github.com/heddle-net/heddle/ovs/vswitch"
 )
 
@@ -69,7 +70,7 @@ func (m *mirrors) pass(ctx context.Context) error {
 		return nil
 	}
 	slices.SortFunc(objects, func(a, b *heddle.TrafficMirror) int { return strings.Compare(a.Name, b.Name) })
-	w := mirrorsWanted(objects, m.once())
+	w := wantMirrors(objects, m.once())
 	err := m.manager.SetTaps(ctx, w.sortedTaps(), w.sortedCollectors(), w.filters)
 	m.idle = err == nil && len(objects) == 0 && !m.nodes()
 	return err
@@ -92,7 +93,8 @@ type wantedMirrors struct {
 	once       string
 }
 
-func mirrorsWanted(objects []*heddle.TrafficMirror, once string) *wantedMirrors {
+// wantMirrors is what these ask a node for; once is the filter of all that Pods send.
+func wantMirrors(objects []*heddle.TrafficMirror, once string) *wantedMirrors {
 	w := &wantedMirrors{taps: map[string]*port.Tap{}, collectors: map[string]port.Collector{}, filters: map[string]string{}, once: once}
 	w.filter("", false, nil)
 	for _, obj := range objects {
@@ -107,8 +109,8 @@ func (w *wantedMirrors) filter(name string, far bool, f *heddle.TrafficFilter) {
 	if f != nil {
 		match = f.Match()
 	}
-	w.filters[heddle.OVNName(name, far, heddle.Ingress)] = match
-	w.filters[heddle.OVNName(name, far, heddle.Egress)] = strings.Trim(w.once+","+match, ",")
+	w.filters[mirrorname.In(name, far)] = match
+	w.filters[mirrorname.Out(name, far)] = strings.Trim(w.once+","+match, ",")
 }
 
 func (w *wantedMirrors) add(obj *heddle.TrafficMirror) {
@@ -161,17 +163,17 @@ func (d *daemon) nodeMirror() bool {
 func (d *daemon) mirrorLinks() (links []host.Mirror) {
 	ids := map[string]bool{}
 	if d.nodeMirror() {
-		ids[heddle.NodeMirror] = true
+		ids[mirrorname.Node] = true
 	}
 	for _, obj := range d.tables.mirrors.Values() {
 		name := obj.Spec.To.Interface
-		if name != "" && (name == heddle.NodeMirror || name != d.cfg.MirrorLink) { // a link has one id
+		if name != "" && (name == mirrorname.Node || name != d.cfg.MirrorLink) { // a link has one id
 			ids[name] = true
 		}
 	}
 	for id := range ids {
 		link := host.Mirror{ID: id, Link: id}
-		if id == heddle.NodeMirror {
+		if id == mirrorname.Node {
 			link.Link = d.cfg.MirrorLink
 		}
 		links = append(links, link)

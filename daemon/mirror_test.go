@@ -10,6 +10,7 @@ import (
 	"github.com/heddle-net/heddle/crds/heddle"
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
+	"github.com/heddle-net/heddle/ovs/mirrorname"
 )
 
 // TestMirrorLinks: each link is there once, under one mirror-id. That of the annotation keeps its name, whatever TrafficMirrors name.
@@ -28,7 +29,7 @@ func TestMirrorLinks(t *testing.T) {
 	to("a", "mirror7")
 	to("b", "mirror7")
 	to("taken", "mirror9")
-	seven, own := host.Mirror{ID: "mirror7", Link: "mirror7"}, host.Mirror{ID: heddle.NodeMirror, Link: "mirror9"}
+	seven, own := host.Mirror{ID: "mirror7", Link: "mirror7"}, host.Mirror{ID: mirrorname.Node, Link: "mirror9"}
 	check(seven)
 	d.tables.pods.Put("default/web", port.Pod{Mirror: true})
 	check(own, seven)
@@ -58,7 +59,7 @@ func TestMirrorFilters(t *testing.T) {
 			"tm-pod/in": "tcp6", "tm-pod/out": "tcp6", "tm-pod/far/in": "tcp6", "tm-pod/far/out": "tcp6",
 		},
 	} {
-		if diff := cmp.Diff(want, mirrorsWanted([]*heddle.TrafficMirror{link, pod}, once).filters); diff != "" {
+		if diff := cmp.Diff(want, wantMirrors([]*heddle.TrafficMirror{link, pod}, once).filters); diff != "" {
 			t.Errorf("once %q: %s", once, diff)
 		}
 	}

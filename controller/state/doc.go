@@ -9,6 +9,6 @@
 // A compiler reads through a View, which records each key and each index value that it asked for, also those that were
 // not there. A change then dirties exactly the owners that read it. No feature routes events by hand.
 //
-// Objects are immutable once put. The package imports the row owners of ovs/nb and the standard library; it does no I/O
+// Objects are immutable once put. The package imports the row owners of ovs/nb, names of OVN's rows and the standard library; it does no I/O
 // and starts no goroutine. It is rebuilt from Kubernetes at start and never saved.
 package state

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"reflect"
 
-	"github.com/heddle-net/heddle/crds/heddle"
+	"github.com/heddle-net/heddle/ovs/mirrorname"
 	"github.com/heddle-net/heddle/ovs/nb/db"
 )
 
@@ -23,14 +23,14 @@ type Mirror struct {
 func (m *Mirror) equal(o *Mirror) bool { return reflect.DeepEqual(m, o) }
 
 // NodeMirrorKey is the key of the mirror that Pods ask for by annotation, which no TrafficMirror can have.
-const NodeMirrorKey = "node/" + heddle.NodeMirror
+const NodeMirrorKey = "node/" + mirrorname.Node
 
 // MirrorLabel is one that no object can have; Pods have it that ask for the mirror of their node.
 const MirrorLabel = "mirror//"
 
 // nodeMirror copies the packets of the Pods that ask for it, or of all Pods, to a link of their node.
 func nodeMirror(all bool) *Mirror {
-	m := &Mirror{Egress: true, Ingress: true, Sink: heddle.NodeMirror}
+	m := &Mirror{Egress: true, Ingress: true, Sink: mirrorname.Node}
 	if !all {
 		m.Selector.Pods = []Requirement{{Key: MirrorLabel, Operator: Exists}}
 	}
@@ -48,10 +48,10 @@ type MirrorRow struct {
 // Rows are those of a mirror. What goes to a Pod has others for Pods on other nodes, which are far.
 func (m *Mirror) Rows(far bool) (rows []MirrorRow) {
 	if m.Egress {
-		rows = append(rows, MirrorRow{heddle.OVNName(m.Name, far, heddle.Egress), db.MirrorFilterFromLport, m.EgressKey})
+		rows = append(rows, MirrorRow{mirrorname.Out(m.Name, far), db.MirrorFilterFromLport, m.EgressKey})
 	}
 	if m.Ingress {
-		rows = append(rows, MirrorRow{heddle.OVNName(m.Name, far, heddle.Ingress), db.MirrorFilterToLport, m.IngressKey})
+		rows = append(rows, MirrorRow{mirrorname.In(m.Name, far), db.MirrorFilterToLport, m.IngressKey})
 	}
 	return rows
 }
@@ -73,12 +73,11 @@ func (v *View) MirrorsPods() bool { return len(v.store.Pods.by(v, 1, MirrorLabel
 // MirrorsOf lists the mirrors that choose a Pod, in order of their keys.
 func (v *View) MirrorsOf(pod *Pod) (chosen []*Mirror) {
 	for _, m := range v.store.Mirrors.by(v, 0, "") {
-		c := canonical{namespaces: m.Selector.Namespaces, pods: m.Selector.Pods} // as it is: nobody shares it
 		var namespace *Namespace
-		if len(c.namespaces) > 0 {
+		if len(m.Selector.Namespaces) > 0 {
 			namespace = v.store.Namespaces.get(v, pod.Namespace)
 		}
-		if m.Invalid == "" && c.matches(pod, namespace) && m.Pod != pod.Key() {
+		if m.Invalid == "" && m.Selector.matches(pod, namespace) && m.Pod != pod.Key() {
 			chosen = append(chosen, m)
 		}
 	}

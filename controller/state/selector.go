@@ -182,14 +182,19 @@ func word(s string) string {
 
 // matches tells whether the selector chooses a Pod with these labels in a Namespace with those. nil is a Namespace that is not
 // known: no requirement on Namespaces is satisfied there.
-func (c *canonical) matches(pod *Pod, namespace *Namespace) bool {
+func (s *Selector) matches(pod *Pod, namespace *Namespace) bool {
 	switch {
-	case c.never, c.namespace != "" && c.namespace != pod.Namespace:
-		return false
-	case len(c.namespaces) > 0 && (namespace == nil || !satisfies(namespace.Labels, c.namespaces)):
+	case s.Namespace != "":
+		return s.Namespace == pod.Namespace && satisfies(pod.Labels, s.Pods)
+	case len(s.Namespaces) > 0 && (namespace == nil || !satisfies(namespace.Labels, s.Namespaces)):
 		return false
 	}
-	return satisfies(pod.Labels, c.pods)
+	return satisfies(pod.Labels, s.Pods)
+}
+
+func (c *canonical) matches(pod *Pod, namespace *Namespace) bool {
+	s := Selector{c.namespace, c.namespaces, c.pods}
+	return !c.never && s.matches(pod, namespace)
 }
 
 func satisfies(labels Labels, requirements []Requirement) bool {

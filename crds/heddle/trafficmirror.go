@@ -244,27 +244,6 @@ func (s *TrafficSink) MirrorID() string {
 	return s.Interface
 }
 
-// NodeMirror is the mirror that Pods ask for by annotation: as the name of its
-// mirrors in OVN, and as the MirrorID of its link.
-const NodeMirror = "mirror0"
-
-// OVNName is the name of OVN's mirror for packets of one direction that is made
-// for a TrafficMirror, or, without a name, for NodeMirror. What goes to a Pod
-// has others for Pods on other nodes, which are far.
-func OVNName(mirror string, far bool, d Direction) string {
-	name, suffix := NodeMirror, "/out"
-	if mirror != "" {
-		name = "tm-" + mirror
-	}
-	if far {
-		name += "/far"
-	}
-	if d == Ingress {
-		suffix = "/in"
-	}
-	return name + suffix
-}
-
 // Key is the Pod's namespace/name.
 func (p *PodReference) Key() string { return p.Namespace + "/" + p.Name }
 
