@@ -12,7 +12,7 @@ LDFLAGS := -s -w -X $(MODULE)/version.Version=$(VERSION) -X $(MODULE)/version.Co
 TOOL := go tool -modfile=tools/go.mod
 # Tests run two packages at a time: many of them measure, on machines that may have no more cores.
 GOTEST = $(TOOL) gotestsum --format pkgname --format-hide-empty-pkg --jsonfile dist/test-$@.json -- -p 2
-FUZZTIME ?= 10s
+FUZZTIME ?= 30s
 COUNT    ?= 6
 
 ##@ Try
