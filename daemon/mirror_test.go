@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/go-logr/logr/testr"
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/heddle-net/heddle/daemon/host"
 	"github.com/heddle-net/heddle/daemon/port"
 	"github.com/heddle-net/heddle/ovs/mirrorname"
+	"github.com/heddle-net/heddle/ovs/ovstest/node"
 )
 
 // TestMirrorLinks: each link is there once, under one mirror-id. That of the annotation keeps its name, whatever TrafficMirrors name.
@@ -63,4 +66,26 @@ func TestMirrorFilters(t *testing.T) {
 			t.Errorf("once %q: %s", once, diff)
 		}
 	}
+}
+
+// TestMirrorsEnd: when the last TrafficMirror goes, so does what was there for it.
+func TestMirrorsEnd(t *testing.T) {
+	node.UsePrograms(t, "../dist/root")
+	r := newRig(t)
+	m := &mirrors{tables: &tables{}, ovs: r.ovs, manager: r.manager, nodes: func() bool { return false }, log: testr.New(t)}
+	pass := func(when, want string) {
+		t.Helper()
+		if err := m.pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.TrimSpace(r.VSCtl("--bare", "--columns=external_ids", "find", "Interface", "type=gre")); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	obj := &heddle.TrafficMirror{ObjectMeta: metav1.ObjectMeta{Name: "gre"}}
+	obj.Spec.To.GRE = &heddle.Collector{Address: "192.0.2.9", ID: 7}
+	m.tables.mirrors.Put(obj.Name, obj)
+	pass("asked for", "heddle-tunnel=true mirror-id=gre/192.0.2.9/7 vendor=heddle")
+	m.tables.mirrors.Delete(obj.Name)
+	pass("not any more", "")
 }
